@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine with Python 3.11+, pip and make:
+#   make demo    creates the environment and takes a Transformer the whole way
+#   make test    installs what the tests need and passes them
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCE ?= transformer
+
+.PHONY: demo test test-fast lint format bench constraints clean
+
+demo: $(VENV)/.installed
+	$(BIN)/edgekit run $(SOURCE) --force
+	$(BIN)/edgekit infer artifacts/$(SOURCE)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+# Without TensorFlow and without the package index: the suite to run after each edit.
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not keras and not wheel"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/runner_overhead.py
+	$(BIN)/python benchmarks/reference_models.py
+
+# constraints.txt is the set that these versions were last proven with.
+constraints: $(VENV)/.installed-dev
+	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	touch $@

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgekit import parity
+from edgekit.parity import Tolerance, compare, compare_output
+
+LOOSE = Tolerance(atol=0.1, rtol=0.1)
+Y = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
+
+
+def changed(value: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    array = Y.copy()
+    array[1, 0] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("actual", "failure"),
+    [
+        pytest.param(Y, None, id="equal"),
+        pytest.param(Y + 0.05, None, id="within"),
+        pytest.param(changed(4.0), "tolerance", id="outside"),
+        pytest.param(changed(np.nan), "nan", id="nan"),
+        pytest.param(changed(np.inf), "nan", id="infinite"),
+        pytest.param(Y[:1], "shape", id="broadcasts"),
+        pytest.param(Y.astype(np.float64), "dtype", id="dtype"),
+        pytest.param(None, "shape", id="missing"),
+    ],
+)
+def test_what_fails_has_a_name(
+    actual: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None, failure: str | None
+) -> None:
+    found = compare_output("y", Y, actual, LOOSE)
+    assert found.failure == failure
+    assert found.passed is (failure is None)
+    assert (found.detail is None) is (failure is None)
+
+
+def test_the_evidence_names_the_worst_element_and_the_tolerance_that_would_pass() -> None:
+    found = compare_output("y", Y, changed(4.0), LOOSE)
+    assert (found.index, found.actual, found.expected) == ((1, 0), 4.0, 3.0)
+    assert found.max_abs_error == pytest.approx(1.0)
+    assert found.max_rel_error == pytest.approx(1 / 3)
+    assert found.worst_sample == 1
+    assert found.required_atol == pytest.approx(1.0 - 0.1 * 3.0)
+    assert found.required_atol is not None
+    assert compare_output("y", Y, changed(4.0), Tolerance(found.required_atol, 0.1)).passed
+
+
+def test_a_reference_with_nan_is_no_reference() -> None:
+    assert compare_output("y", changed(np.nan), Y, LOOSE).failure == "reference"
+
+
+def test_nan_and_infinities_are_counted() -> None:
+    array = Y.copy()
+    array[0] = [np.nan, np.inf]
+    found = compare_output("y", Y, array, LOOSE)
+    assert (found.nan_count, found.inf_count) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "cosine", "sqnr"),
+    [
+        pytest.param([0.0, 0.0], [0.0, 0.0], 1.0, parity.MAX_SQNR_DB, id="zeros"),
+        pytest.param([0.0, 0.0], [0.0, 1.0], 0.0, -parity.MAX_SQNR_DB, id="noise on zeros"),
+        pytest.param([1.0, 0.0], [0.0, 0.0], 0.0, 0.0, id="zeros for a signal"),
+        pytest.param([10.0, 0.0], [9.0, 0.0], 1.0, 20.0, id="a tenth"),
+    ],
+)
+def test_cosine_and_sqnr(want: list[float], got: list[float], cosine: float, sqnr: float) -> None:
+    found = compare_output("y", np.array([want]), np.array([got]), Tolerance(None))
+    assert found.cosine == pytest.approx(cosine)
+    assert found.sqnr_db == pytest.approx(sqnr)
+
+
+@pytest.mark.parametrize(("floor", "passed"), [(19.0, True), (21.0, False)])
+def test_sqnr_floor(floor: float, passed: bool) -> None:
+    tolerance = Tolerance(atol=None, min_sqnr_db=floor)
+    assert compare_output("y", Y, Y * np.float32(0.9), tolerance).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("array", "degenerate"),
+    [
+        pytest.param(np.zeros((3, 2)), True, id="zeros"),
+        pytest.param(np.tile([0.2, 0.8], (3, 1)), True, id="one answer for all"),
+        pytest.param(np.array([[0.2, 0.8]]), False, id="one sample"),
+        pytest.param(np.array([[0.2, 0.8], [0.3, 0.7]]), False, id="answers differ"),
+    ],
+)
+def test_a_degenerate_reference_is_marked(
+    array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], degenerate: bool
+) -> None:
+    assert compare_output("y", array, array, LOOSE).degenerate is degenerate
+
+
+def test_integers_and_strings() -> None:
+    ids = np.array([1, 2, 3])
+    assert compare_output("ids", ids, ids, parity.TOLERANCES["fp32"]).passed
+    assert not compare_output("ids", ids, ids + 1, parity.TOLERANCES["fp32"]).passed
+    words = np.array(["a", "b"], object)
+    assert compare_output("words", words, words, LOOSE).passed
+    assert compare_output("words", words, words[::-1], LOOSE).max_abs_error == 1.0
+
+
+def test_every_expected_output_is_compared() -> None:
+    found = compare({"a": Y, "b": Y}, {"a": Y}, LOOSE)
+    assert [(o.name, o.passed) for o in found] == [("a", True), ("b", False)]
+
+
+@given(
+    hnp.arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32)),
+    hnp.arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32)),
+)
+def test_the_tolerance_that_would_pass_passes(
+    want: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    got: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> None:
+    needed = compare_output("y", want, got, Tolerance(0.0)).required_atol
+    assert needed is not None
+    assert compare_output("y", want, got, Tolerance(needed)).passed
+    assert compare_output("y", want, want, Tolerance(0.0)).passed
