@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.errors import EdgekitError
-    from edgekit.export import export
+    from edgekit.exporter import export
     from edgekit.latency import benchmark
     from edgekit.parity import Tolerance
     from edgekit.quantize import quantize
     from edgekit.runtime.session import Runner
     from edgekit.runtime.session import open_runner as open
-    from edgekit.signature import Signature
-    from edgekit.signature import TensorSpec
-    from edgekit.validate import validate
+    from edgekit.signature import Signature, TensorSpec
+    from edgekit.validation import validate
 
 __version__ = "0.1.0"
 
@@ -46,12 +45,11 @@ _HOME = {
     "TensorSpec": ("edgekit.signature", "TensorSpec"),
     "Tolerance": ("edgekit.parity", "Tolerance"),
     "benchmark": ("edgekit.latency", "benchmark"),
-    "export": ("edgekit.export", "export"),
+    "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.session", "open_runner"),
     "quantize": ("edgekit.quantize", "quantize"),
-    "validate": ("edgekit.validate", "validate"),
+    "validate": ("edgekit.validation", "validate"),
 }
-
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,86 @@
+"""The bytes a model takes on disk: its `.onnx` file and the external data that it names.
+
+onnx is not there on a device, so this walks protobuf's wire format, reading only the few fields
+on the way to `external_data`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Field numbers of onnx.proto: which field of which message holds which message.
+_FIELDS = {
+    "model": {7: "graph"},
+    "graph": {1: "node", 5: "tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph"},
+    "tensor": {13: "entry"},
+}
+_KEY, _VALUE = 1, 2
+_DEEPEST = 64
+
+
+def model_bytes(path: Path) -> int:
+    """Give the size in bytes of a model file plus the external data files beside it."""
+    total = path.stat().st_size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            names = set(_locations(data, 0, len(data), "model", 0))
+        except (IndexError, ValueError):
+            return total  # an engine's own format, such as .ort
+    for name in names:
+        beside = path.parent / name
+        if beside.is_file():
+            total += beside.stat().st_size
+    return total
+
+
+def _locations(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> Iterator[str]:
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    for number, begin, stop in _parts(data, start, end):
+        inner = _FIELDS[message].get(number)
+        if inner == "entry":
+            entry = {key: data[a:b] for key, a, b in _parts(data, begin, stop)}
+            if entry.get(_KEY) == b"location":
+                yield entry.get(_VALUE, b"").decode()
+        elif inner is not None:
+            yield from _locations(data, begin, stop, inner, depth + 1)
+
+
+def _parts(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each length-delimited field; skip all others."""
+    while at < end:
+        tag, at = _varint(data, at)
+        wire = tag & 7
+        if wire == 0:
+            _, at = _varint(data, at)
+        elif wire == 1:
+            at += 8
+        elif wire == 5:
+            at += 4
+        elif wire == 2:
+            size, at = _varint(data, at)
+            if at + size > end:
+                raise ValueError("a field that ends behind its message")
+            yield tag >> 3, at, at + size
+            at += size
+        else:
+            raise ValueError("not protobuf")
+
+
+def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+        if shift > 63:
+            raise ValueError("not a varint")

@@ -1,0 +1,370 @@
+"""One candidate in a process of its own, and both ends of the pipe to it.
+
+The parent holds a `Worker`; the child runs `main`. They exchange one JSON object a line: a request
+`{"do": ...}` down, a reply or `{"error": ...}` up. A crash, a hang or an error in the child is one
+sentence in the parent. Standard library, numpy and the device side of edgekit only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import edgekit
+from edgekit import errors, timing
+from edgekit.errors import EdgekitError, FeedError, ModelError, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from edgekit.runtime.session import Runner
+    from edgekit.signature import Feeds, Signature, TensorSpec
+
+# -P and the appended path: the child finds this edgekit, and no module of the user's folder.
+COMMAND = (
+    sys.executable,
+    "-P",
+    "-c",
+    "import sys; sys.path.append(sys.argv[1]); from edgekit.latency_worker import main; main()",
+    str(Path(edgekit.__file__).parents[1]),
+)
+#: How long a child may take for one request, beyond the time that the request asks for.
+PATIENCE_S = 600.0
+WARM_BLOCK_NS = 20_000_000
+
+DOING = {"open": "opening it", "warm": "warming up", "run": "running it"}
+
+
+class Worker:
+    """The parent's end: a child process that answers requests about one candidate.
+
+    Leaving the `with` block kills the child. `label` names the candidate in messages.
+    """
+
+    def __init__(
+        self, label: str, *, command: Sequence[str] = COMMAND, patience_s: float = PATIENCE_S
+    ) -> None:
+        self.label = label
+        self._patience_s = patience_s
+        self._expired = False
+        # A file, because a pipe that nobody reads would block a child that complains a lot.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
+        )
+
+    def ask(self, do: str, *, seconds: float = 0.0, **request: Any) -> dict[str, Any]:
+        """Send a request that should take `seconds` and give its reply.
+
+        An `EdgekitError` of the child is raised here, with its class and message; a child that
+        crashes or hangs is a `ModelError` that names the candidate.
+        """
+        within_s = seconds + self._patience_s
+        timer = threading.Timer(within_s, self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            line = self._exchange(json.dumps({"do": do} | request))
+        finally:
+            timer.cancel()
+        if not line.endswith(b"\n"):
+            raise self._ended(DOING.get(do, do), within_s)
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise revive(reply["error"])
+        return reply
+
+    def close(self) -> None:
+        """End the child; a second call does nothing."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            # A line that the dead child never read makes the close fail, and is no loss.
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _exchange(self, line: str) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._process.kill()
+
+    def _ended(self, doing: str, within_s: float) -> ModelError:
+        code = self._process.wait()
+        if self._expired:
+            return ModelError(
+                f"The process that times {self.label} did not answer within {within_s:g} s while "
+                f"{doing}: give a smaller batch or leave this candidate out."
+            )
+        how = f"with exit code {code}"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                how = f"by signal {signal.Signals(-code).name}"
+        self._stderr.seek(0)
+        words = self._stderr.read().decode(errors="replace").strip().splitlines()
+        last = f" ({words[-1].strip()[:200].rstrip('. ')})" if words else ""
+        return ModelError(
+            f"The process that times {self.label} ended {how} while {doing}{last}: check free "
+            "memory, and that `edgekit infer` runs this model on this provider."
+        )
+
+
+def revive(error: Mapping[str, Any]) -> EdgekitError:
+    """Make the exception that `_describe` described: the same class and message."""
+    kind = getattr(errors, error["type"])
+    if kind is ProviderError:
+        return ProviderError(error["reason"], error["fix"], step=error["step"])
+    revived: EdgekitError = kind(error["message"])
+    return revived
+
+
+def _describe(error: EdgekitError) -> dict[str, str]:
+    described = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, ProviderError):
+        described |= {"reason": error.reason, "fix": error.fix, "step": error.step}
+    return described
+
+
+def timed_block(
+    run: Callable[[], object],
+    block_ns: int,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> list[int]:
+    """Run until `block_ns` have passed, at least once; give each run's nanoseconds."""
+    samples: list[int] = []
+    start = before = clock()
+    while True:
+        run()
+        after = clock()
+        samples.append(after - before)
+        if after - start >= block_ns:
+            return samples
+        before = clock()
+
+
+def warm_up(
+    run: Callable[[], object],
+    limit_ns: int,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> dict[str, Any]:
+    """Run until block medians are steady (`timing.steady`) or `limit_ns` have passed."""
+    medians: list[float] = []
+    runs = 0
+    start = clock()
+    while not timing.steady(medians) and clock() - start < limit_ns:
+        block = timed_block(run, WARM_BLOCK_NS, clock)
+        medians.append(statistics.median(block))
+        runs += len(block)
+    return {"steady": timing.steady(medians), "runs": runs, "p50_ns": medians[-1]}
+
+
+def make_feeds(
+    signature: Signature,
+    *,
+    reference: Mapping[str, Any] | None,
+    batch: int,
+    axes: Mapping[str, int],
+    seed: int,
+) -> Feeds:
+    """Give checked inputs of `batch` samples: reference inputs cut or tiled, or seeded samples.
+
+    A free axis has the length that `axes` gives it, else the reference's own.
+    """
+    lengths = _lengths(signature, batch, axes)
+    if reference is None:
+        return signature.check(signature.sample(seed, batch, lengths))
+    feeds = dict(reference)
+    for spec in signature.inputs:
+        if spec.name in feeds:
+            feeds[spec.name] = _resize(np.asarray(feeds[spec.name]), spec, lengths)
+    return signature.check(feeds)
+
+
+def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[str, int]:
+    free = signature.free_axes
+    for axis in axes:
+        if axis not in free:
+            raise FeedError(
+                f"The model has no free axis {axis!r}: "
+                + (f"give the length of {' or '.join(map(repr, free))}." if free else "give none.")
+            )
+    firsts = {spec.shape[0] if spec.shape else 0 for spec in signature.inputs}
+    first = firsts.pop() if len(firsts) == 1 else 0
+    if isinstance(first, str):
+        if axes.get(first, batch) != batch:
+            raise FeedError(
+                f"The batch is {batch} and its axis {first!r} has length {axes[first]}: "
+                f"give the batch {axes[first]}, and no length for {first!r}."
+            )
+        return {**axes, first: batch}
+    # One fixed first axis of everything is the batch; otherwise the model takes one sample.
+    stacked = all(spec.shape[:1] == (first,) for spec in signature.outputs)
+    fixed = first if first and stacked else 1
+    if batch != fixed:
+        raise FeedError(
+            f"The batch {batch} was asked for and the model's is fixed to {fixed} "
+            f"({', '.join(map(str, signature.inputs))}): give the batch {fixed}, or export the "
+            "model with a free batch axis."
+        )
+    return dict(axes)
+
+
+def _resize(
+    array: np.ndarray[Any, Any], spec: TensorSpec, lengths: Mapping[str, int]
+) -> np.ndarray[Any, Any]:
+    for index, axis in enumerate(spec.shape[: array.ndim]):
+        size = array.shape[index]
+        if isinstance(axis, str) and size and lengths.get(axis, size) != size:
+            array = np.take(array, np.arange(lengths[axis]) % size, axis=index)
+    return np.ascontiguousarray(array)
+
+
+class _Child:
+    """The child's state between requests, one method a request."""
+
+    def __init__(self) -> None:
+        self._run: Callable[[], object] = lambda: None
+
+    def open(
+        self,
+        *,
+        file: str,
+        reference: str | None,
+        provider: str,
+        threads: int,
+        batch: int,
+        allow_fallback: bool,
+        axes: dict[str, int],
+        seed: int,
+    ) -> dict[str, Any]:
+        """Open the model, and run it once; both are timed apart, imports in neither."""
+        from edgekit.reference import Reference
+        from edgekit.runtime import providers
+        from edgekit.runtime.session import open_runner
+
+        ort = errors.require("onnxruntime", "run models")
+        known = Reference.load(Path(reference)).inputs if reference else None
+        feed = functools.partial(make_feeds, reference=known, batch=batch, axes=axes, seed=seed)
+        feeds: Feeds = {}
+        fixed: dict[str, int] = {}
+        if providers.resolve(provider).fixed_shapes:
+            with open_runner(file, threads=threads) as probe:
+                feeds = feed(probe.signature)
+                fixed = bound_axes(probe.signature, feeds)
+        start = time.perf_counter_ns()
+        runner = open_runner(
+            file, provider=provider, threads=threads, allow_fallback=allow_fallback, axes=fixed
+        )
+        loaded = time.perf_counter_ns()
+        feeds = feeds or feed(runner.signature)
+        self._run = functools.partial(runner.run, feeds)
+        begun = time.perf_counter_ns()
+        self._run()
+        ended = time.perf_counter_ns()
+        # As timeit does: a collection in the middle of a run is not the model's latency.
+        gc.disable()
+        return {
+            "load_ms": (loaded - start) / 1e6,
+            "first_run_ms": (ended - begun) / 1e6,
+            "provider": runner.provider,
+            "fallback": _fallback(runner),
+            "feeds": "seeded samples" if known is None else "reference inputs",
+            "onnxruntime": ort.__version__,
+        }
+
+    def warm(self, *, limit_ms: float) -> dict[str, Any]:
+        """Run until steady, at most `limit_ms`."""
+        return warm_up(self._run, int(limit_ms * 1e6))
+
+    def run(self, *, settle_ms: float, block_ms: float) -> dict[str, Any]:
+        """Time one block, after untimed runs that bring the caches back."""
+        if settle_ms:
+            timed_block(self._run, int(settle_ms * 1e6))
+        cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
+        samples = timed_block(self._run, int(block_ms * 1e6))
+        cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
+        return {"ns": samples, "cpu_ns": cpu, "wall_ns": wall, "peak_bytes": peak_memory_bytes()}
+
+
+def bound_axes(signature: Signature, feeds: Feeds) -> dict[str, int]:
+    """Give the length that each free axis has in a checked feed."""
+    return {
+        axis: size
+        for spec in signature.inputs
+        for axis, size in zip(spec.shape, feeds[spec.name].shape, strict=True)
+        if isinstance(axis, str)
+    }
+
+
+def _fallback(runner: Runner) -> str | None:
+    nodes = runner.placement.nodes
+    if runner.placement.fallback is not None or len(nodes) < 2:
+        return runner.placement.fallback
+    return "nodes by provider: " + ", ".join(f"{alias} {nodes[alias]}" for alias in nodes)
+
+
+def peak_memory_bytes() -> int | None:
+    """Give the peak resident memory of this process; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux its peak survives exec and would be the parent's, if larger.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return None
+
+
+def main() -> None:
+    """Answer requests on stdin until it ends: the parent is gone or has enough."""
+    # Ctrl-C reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Provider libraries print to stdout: send that to stderr and keep the pipe for replies.
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    child = _Child()
+    with pipe:
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                reply = getattr(child, request.pop("do"))(**request)
+            except EdgekitError as error:
+                reply = {"error": _describe(error)}
+            pipe.write(json.dumps(reply) + "\n")
+            pipe.flush()
