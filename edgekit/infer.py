@@ -1,0 +1,130 @@
+"""Run a model once on what a user has, and say what the answer means. Needs numpy only."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import files, inputs
+from edgekit.bundle import Bundle
+from edgekit.errors import FeedError, OutputError
+from edgekit.reference import Reference
+from edgekit.report import json
+from edgekit.runtime.session import open_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.runtime.session import Placement
+    from edgekit.signature import Feeds, Outputs, Signature
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest label of one sample with its score, and the runners-up, best first."""
+
+    label: str
+    score: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a model answered, where it ran, and what was asked.
+
+    `source` says where the inputs came from; `predictions` has one entry a sample where the model
+    has labels, else it is empty.
+    """
+
+    model: str
+    variant: str
+    provider: str
+    placement: Placement
+    source: str
+    outputs: Outputs
+    predictions: tuple[Prediction, ...]
+
+
+def infer(
+    model: str | Path,
+    given: str | None = None,
+    *,
+    provider: str = "cpu",
+    variant: str | None = None,
+    threads: int | None = None,
+    allow_fallback: bool = False,
+    top: int = 3,
+) -> Inference:
+    """Run a model on an input (see `edgekit.inputs`), or on a sample of its reference.
+
+    Raises `FeedError` for an input that does not fit, `ProviderError` for a provider that is not
+    there.
+    """
+    bundle = Bundle.open(model) if Path(model).is_dir() else None
+    with open_runner(
+        bundle or model,
+        provider=provider,
+        variant=variant,
+        threads=threads,
+        allow_fallback=allow_fallback,
+    ) as runner:
+        if given is None:
+            source, feeds = _sample(bundle, runner.signature)
+        else:
+            spec = bundle.manifest.preprocessing if bundle else None
+            source = "stdin" if given == "-" else given
+            feeds = inputs.read(given, runner.signature, spec, sys.stdin)
+        outputs = runner.run(feeds)
+        labels = bundle.manifest.labels if bundle else ()
+        return Inference(
+            model=str(model),
+            variant=bundle.variant(variant).name if bundle else Path(model).name,
+            provider=runner.provider,
+            placement=runner.placement,
+            source=source,
+            outputs=outputs,
+            predictions=predictions(outputs, labels, top),
+        )
+
+
+def save(result: Inference, out: Path, *, force: bool = False) -> None:
+    """Write the outputs as `.npz`, or the whole result as `.json`."""
+    if out.suffix not in {".npz", ".json"}:
+        raise OutputError(f"The output {str(out)!r} is neither .npz nor .json: give one of them.")
+    with files.new_file(out, force=force) as path:
+        if out.suffix == ".npz":
+            with path.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **result.outputs)
+        else:
+            path.write_text(json.dumps(json.inference(result)) + "\n", encoding="utf-8")
+
+
+def _sample(bundle: Bundle | None, signature: Signature) -> tuple[str, Feeds]:
+    entry = bundle.manifest.data.get("reference") if bundle else None
+    if bundle is None or entry is None:
+        return "a seeded sample", signature.sample()
+    reference = Reference.load(bundle.file(entry))
+    return "the first reference sample", next(reference.batches(signature, 1)).inputs
+
+
+def predictions(outputs: Outputs, labels: Sequence[str], top: int) -> tuple[Prediction, ...]:
+    """Name the likeliest labels of the first output, where it has a score a label.
+
+    Raises `FeedError` where a score is not finite: there is no likeliest one then.
+    """
+    scores = next(iter(outputs.values()))
+    if not labels or scores.ndim != 2 or scores.shape[1] != len(labels):
+        return ()
+    if not np.isfinite(scores).all():
+        raise FeedError("The model answered NaN or infinity: check the input, or try --variant.")
+    return tuple(_prediction(row, labels, top) for row in scores)
+
+
+def _prediction(row: np.ndarray[Any, Any], labels: Sequence[str], top: int) -> Prediction:
+    best = np.argsort(-row, kind="stable")[: max(top, 1)]
+    ranked = tuple((labels[i], float(row[i])) for i in best)
+    return Prediction(*ranked[0], top=ranked)

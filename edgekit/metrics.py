@@ -1,0 +1,50 @@
+"""The task's metric of an open model on a bundle's held-out data. Needs numpy only.
+
+A manifest names its metric; what it computes stands once, in `model_defs.metrics`, which the
+training uses too. A NaN never counts as right there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import BundleError
+from model_defs import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.bundle import Bundle
+    from edgekit.runtime.session import Runner
+
+#: Samples that are run at once.
+BATCH = 64
+
+METRICS: dict[str, Callable[[Any, np.ndarray[Any, Any]], float]] = {
+    "accuracy": metrics.accuracy,
+    "row_accuracy": metrics.row_accuracy,
+    "token_accuracy": metrics.token_accuracy,
+}
+
+
+def evaluate(bundle: Bundle, runner: Runner) -> float | None:
+    """Give the metric of an open model on the bundle's held-out data, or None without any."""
+    name = bundle.manifest.metric
+    data = bundle.data("evaluation")
+    if data is None or name is None:
+        return None
+    if name not in METRICS:
+        raise BundleError(
+            f"The bundle {str(bundle.path)!r} names the metric {name!r}: this edgekit knows "
+            f"{', '.join(METRICS)}."
+        )
+    targets = data["targets"][""]
+    size = BATCH if runner.signature.batched else len(targets)
+    pieces = [
+        runner.run({key: array[start : start + size] for key, array in data["inputs"].items()})
+        for start in range(0, len(targets), size)
+    ]
+    scores = np.concatenate([next(iter(piece.values())) for piece in pieces])
+    return METRICS[name](scores, targets)

@@ -1,0 +1,96 @@
+"""Results -> JSON values, with the field names that scripts rely on.
+
+JSON has no NaN and no infinity: they become null.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.bundle import Bundle
+    from edgekit.exporter import Exported
+    from edgekit.infer import Inference
+    from edgekit.validation import ParityReport
+
+
+def dumps(value: Any) -> str:
+    """Write a result as one JSON object."""
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def plain(value: Any) -> Any:
+    """Turn dataclasses, arrays and paths into what JSON has."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def parity(report: ParityReport) -> dict[str, Any]:
+    """`passed`, `provider`, and `outputs` with a row a variant, batch size and output."""
+    return {
+        "passed": report.passed,
+        "model": report.model,
+        "provider": report.variants[0].provider,
+        "variants": [
+            {
+                "variant": variant.variant,
+                "precision": variant.precision,
+                "passed": variant.passed,
+                "degenerate": variant.degenerate,
+                "provider": variant.provider,
+                "placement": plain(variant.placement),
+                "tolerance": plain(variant.tolerance),
+                "metric_name": report.metric_name,
+                "metric": variant.metric,
+            }
+            for variant in report.variants
+        ],
+        "outputs": [
+            {"variant": variant.variant, "batch": batch} | plain(output)
+            for variant in report.variants
+            for batch, outputs in variant.outputs.items()
+            for output in outputs
+        ],
+    }
+
+
+def inference(result: Inference) -> dict[str, Any]:
+    """`outputs` as nested lists by name, and `predictions` where there are labels."""
+    value: dict[str, Any] = plain(result)
+    if not result.predictions:
+        del value["predictions"]
+        return value
+    for row in value["predictions"]:
+        row["top"] = [{"label": label, "score": score} for label, score in row["top"]]
+    return value
+
+
+def exports(made: Sequence[Bundle | Exported]) -> dict[str, Any]:
+    """One object for one export; `parts` for a model that is exported in parts."""
+    rows = []
+    for one in made:
+        row = plain(one)
+        manifest = row.pop("manifest", {})
+        rows.append(row | manifest)
+    return rows[0] if len(rows) == 1 else {"parts": rows}
