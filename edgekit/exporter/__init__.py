@@ -1,0 +1,306 @@
+"""Keras -> a verified ONNX bundle. The only code that may touch keras, tensorflow and tf2onnx.
+
+`export` never reports success for a file that onnxruntime cannot open and run: the file is opened
+before it is moved into place, run at two batch sizes, and compared with Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import files, metrics, parity
+from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
+from edgekit.errors import ExportError, ModelError, SourceError, one_line
+from edgekit.exporter import convert, passes, sources, trace, zoo
+from edgekit.reference import Reference
+from edgekit.runtime.session import Runner, open_runner
+from edgekit.signature import Signature, TensorSpec
+from edgekit.validation import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgekit.exporter.sources import Source
+    from edgekit.parity import OutputParity
+    from edgekit.signature import Feeds
+
+# TensorFlow reads this when it is first imported: or its start-up messages fill the terminal.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+#: Samples of the reference where the source brings none.
+SAMPLES = 8
+TOOLS = ("keras", "tensorflow", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One exported `.onnx` file, with the evidence of its parity by batch size."""
+
+    path: Path
+    signature: Signature
+    opset: int
+    parity: dict[int, tuple[OutputParity, ...]]
+    size_bytes: int
+
+
+def export(
+    source: Any,
+    out: str | Path | None = None,
+    *,
+    signature: Sequence[TensorSpec] | None = None,
+    reference: Feeds | None = None,
+    opset: int = convert.OPSET,
+    options: dict[str, Any] | None = None,
+    seed: int = 0,
+    artifacts: str | Path = "artifacts",
+    force: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> Bundle | Exported:
+    """Export a source and prove the result against Keras.
+
+    `source` is a named model, a `.keras` or `.h5` file, `package.module:factory` or a Keras model;
+    `out` a folder for a bundle (left out: `artifacts/NAME`) or a path ending in `.onnx` for that
+    one file. `signature` tells the inputs of a model that does not say them; `reference` are the
+    inputs to check with, made from a seed where there are none. `options` and `seed` go to a named
+    model's `build` and training.
+
+    Raises `SourceError`, `ExportError` (nothing is written), `OutputError` for an existing output.
+    """
+    if isinstance(source, str) and len(sources.expand(source)) > 1:
+        raise SourceError(
+            f"The model {source!r} is exported in parts: give one of "
+            f"{', '.join(sources.expand(source))}."
+        )
+    target = Path(out) if out is not None else default_out(source, options or {}, Path(artifacts))
+    if not convert.MIN_OPSET <= opset <= convert.OPSET:
+        raise ExportError(
+            f"The opset {opset} is not supported: give one from {convert.MIN_OPSET} to "
+            f"{convert.OPSET}."
+        )
+    files.check_free(target, force=force)
+    loaded = sources.load(
+        source,
+        inputs=signature,
+        options=options,
+        seed=seed,
+        artifacts=Path(artifacts),
+        progress=progress,
+    )
+    if progress:
+        progress(0.0, f"exporting {loaded.name}")
+    if reference is not None:
+        loaded = dataclasses.replace(loaded, reference=reference)
+    if target.suffix == ".onnx":
+        with files.new_file(target, force=force) as made:
+            result = _write_file(loaded, made, opset, seed)
+            return dataclasses.replace(result[0], path=target)
+    with files.new_folder(target, force=force) as folder:
+        _write_bundle(loaded, folder, opset, seed)
+    return Bundle.open(target)
+
+
+def export_all(source: Any, out: str | Path | None = None, **options: Any) -> list[Any]:
+    """Export a source, or each part of one that has parts into a folder of its own under `out`.
+
+    The options are those of `export`.
+    """
+    parts = sources.expand(source) if isinstance(source, str) else [source]
+    if len(parts) == 1:
+        return [export(source, out, **options)]
+    if out is not None and Path(out).suffix == ".onnx":
+        raise SourceError(
+            f"The model {source!r} is exported in {len(parts)} parts: give a folder, or one of "
+            f"{', '.join(parts)}."
+        )
+    folders = [None if out is None else Path(out) / part.rpartition("/")[2] for part in parts]
+    return [export(part, folder, **options) for part, folder in zip(parts, folders, strict=True)]
+
+
+def train(
+    source: str,
+    out: str | Path | None = None,
+    *,
+    options: dict[str, Any] | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    artifacts: str | Path = "artifacts",
+    force: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> zoo.TrainRecord:
+    """Train a named model and save its weights; `out` left out, where `export` finds them.
+
+    Raises `SourceError` for an unknown name, `OutputError` for weights that exist.
+    """
+    if source not in zoo.names():
+        raise SourceError(sources.unknown(source))
+    options = options or {}
+    path = Path(out) if out else zoo.weights_path(source, options, seed, Path(artifacts))
+    if path.suffix != ".keras":
+        raise SourceError(f"The output {str(path)!r} is not a .keras file: give one.")
+    files.check_free(path, force=force)
+    return zoo.train(source, path, options=options, seed=seed, epochs=epochs, progress=progress)
+
+
+def default_out(source: Any, options: dict[str, Any], artifacts: Path) -> Path:
+    """Where a source's bundle goes: `artifacts/NAME`, named as its weights are."""
+    if not isinstance(source, (str, Path)):
+        return artifacts / str(getattr(source, "name", "model"))
+    text = str(source)
+    name, _, part = text.partition("/")
+    if name in zoo.names():
+        return zoo.weights_path(name, options, 0, artifacts).with_suffix("") / part
+    return artifacts / (text.rpartition(":")[2] if ":" in text else Path(text).stem)
+
+
+def _write_file(
+    source: Source, path: Path, opset: int, seed: int
+) -> tuple[Exported, Reference, Runner]:
+    """Convert, write, open, and compare with Keras; the open runner comes back for the metric."""
+    import onnx_ir as ir
+
+    graph = trace.trace(source.model, source.inputs)
+    model = ir.from_proto(convert.convert(graph, source.name, opset))
+    passes.clean_up(model)
+    passes.name_interface(model, source.inputs, graph.output_names)
+    passes.describe(model, source.name, source.about)
+    ir.save(model, path)
+    try:
+        with open_runner(path) as probe:
+            passes.name_output_axes(model, _output_shapes(probe, source.inputs))
+        ir.save(model, path)
+        runner = open_runner(path)
+    except ModelError as error:
+        raise ExportError(
+            f"The converted model {source.name!r} does not run "
+            f"({one_line(error.__cause__ or error)}): this is a defect of the conversion, please "
+            "report it with the model."
+        ) from error
+    inputs = source.reference or runner.signature.sample(seed, batch=SAMPLES)
+    reference = Reference(
+        runner.signature.check(inputs), trace.predict(source.model, source.inputs, inputs)
+    )
+    evidence = _verify(source, runner, reference)
+    size = path.stat().st_size
+    return Exported(path, runner.signature, opset, evidence, size), reference, runner
+
+
+def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
+    exported, reference, runner = _write_file(source, folder / "model.onnx", opset, seed)
+    reference.save(folder / "reference.npz")
+    if source.calibration is not None:
+        files.save_arrays(folder / "calibration.npz", {"inputs": source.calibration})
+    if source.evaluation is not None:
+        files.save_arrays(folder / "evaluation.npz", source.evaluation)
+    variant = Variant(
+        name="fp32",
+        file=FileEntry.of(exported.path),
+        precision="fp32",
+        recipe="float",
+        opset=opset,
+        measured={"parity": {"cpu": summary(exported.parity)}},
+    )
+    manifest = Manifest(
+        name=source.name,
+        signature=exported.signature,
+        variants=(variant,),
+        data={path.stem: FileEntry.of(path) for path in sorted(folder.glob("*.npz"))},
+        task=source.about.get("task"),
+        metric=source.about.get("metric"),
+        labels=tuple(source.about.get("labels") or ()),
+        preprocessing=source.about.get("preprocessing"),
+        source=source.origin,
+        training=source.about.get("training") or {},
+        tools=tool_versions(),
+    )
+    (folder / files.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    with runner:
+        value = metrics.evaluate(Bundle(folder, manifest), runner)
+    if value is not None:
+        Bundle(folder, manifest).record("fp32", "metric", "cpu", value)
+
+
+def summary(evidence: dict[int, tuple[OutputParity, ...]]) -> list[dict[str, Any]]:
+    """Give the numbers of a parity check that a manifest keeps, a row an output and batch size."""
+    keys = ("name", "max_abs_error", "max_rel_error", "cosine", "sqnr_db", "passed")
+    return [
+        {"batch": batch} | {key: getattr(output, key) for key in keys}
+        for batch, outputs in evidence.items()
+        for output in outputs
+    ]
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the packages that made a file, as far as they are installed."""
+    import edgekit
+
+    versions = {"edgekit": edgekit.__version__}
+    for package in TOOLS:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _verify(
+    source: Source, runner: Runner, reference: Reference
+) -> dict[int, tuple[OutputParity, ...]]:
+    """Compare the file with Keras on the reference and at other lengths of the free axes."""
+    tolerance = parity.TOLERANCES["fp16" if _is_half(source.model) else "fp32"]
+    evidence = check(runner, reference, tolerance)
+    other = runner.signature.sample(1, batch=3, axes=_sizes(source.inputs, 1))
+    probe = Reference(other, trace.predict(source.model, source.inputs, other))
+    found = [*evidence.values(), *check(runner, probe, tolerance).values()]
+    for outputs in found:
+        for output in outputs:
+            if not output.passed:
+                raise ExportError(
+                    f"The exported model does not answer as Keras does: its output {output.name!r} "
+                    f"has {output.detail}; this is a defect of the conversion, please report it "
+                    "with the model."
+                )
+    return evidence
+
+
+def _is_half(model: Any) -> bool:
+    return any("16" in str(layer.compute_dtype) for layer in model.layers)
+
+
+def _sizes(inputs: Sequence[TensorSpec], step: int) -> dict[str, int]:
+    """Lengths for the free axes, all different, and different for another `step`."""
+    axes = Signature(tuple(inputs), ()).free_axes
+    return {axis: 3 + step * (2 + i) + 4 * i for i, axis in enumerate(axes)}
+
+
+def _output_shapes(
+    runner: Runner, inputs: Sequence[TensorSpec]
+) -> dict[str, tuple[int | str, ...]]:
+    """Measure the outputs' shapes at two sets of lengths, and name the axes that follow an input's.
+
+    A conversion's own shapes are not trusted: what the file answers is.
+    """
+    signature = Signature(tuple(inputs), ())
+    sizes = [_sizes(inputs, step) for step in (1, 2)]
+    outputs = [runner.run(signature.sample(0, axes=lengths)) for lengths in sizes]
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    for name, first in outputs[0].items():
+        second = outputs[1][name]
+        if first.ndim != second.ndim:
+            raise ExportError(
+                f"The output {name!r} has {first.ndim} or {second.ndim} axes depending on the "
+                "input: export a model whose outputs keep their rank."
+            )
+        axes: list[int | str] = []
+        for i, pair in enumerate(zip(first.shape, second.shape, strict=True)):
+            named = [axis for axis in sizes[0] if (sizes[0][axis], sizes[1][axis]) == pair]
+            free = named[0] if named else f"{name}_axis{i}"
+            axes.append(free if named or pair[0] != pair[1] else pair[0])
+        shapes[name] = tuple(axes)
+    return shapes

@@ -1,0 +1,151 @@
+"""ONNX -> ONNX: names, axes, clean-up and metadata of a converted model, with onnx-ir.
+
+Each function changes the `onnx_ir.Model` that it is given, and says what it ensures.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import edgekit
+from edgekit.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from edgekit.signature import TensorSpec
+
+#: The newest IR that every onnxruntime of the last three years opens; opset 18 came with it.
+IR_VERSION = 8
+
+#: What tf2onnx appends to keep names apart; it counts over the process, so names would depend on
+#: what was exported before.
+_COUNTER = re.compile(r"(__\d+|:\d+)+$")
+
+
+def clean_up(model: Any) -> None:
+    """Drop what computes nothing; ensures that every output is a value of its own."""
+    from onnx_ir.passes import Sequential, common
+
+    Sequential(
+        common.IdentityEliminationPass(),
+        common.DeduplicateInitializersPass(),
+        common.OutputFixPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedOpsetsPass(),
+        common.TopologicalSortPass(),
+    )(model)
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            # tf2onnx leaves shapes of inner values that are not so.
+            if not value.is_graph_output():
+                value.shape = None
+
+
+def name_interface(model: Any, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> None:
+    """Give inputs and outputs their Keras names, and everything inside readable ones.
+
+    Ensures that the graph has exactly these inputs and outputs, and that the same model gets the
+    same names each time. Raises `ExportError` where the conversion lost or added one.
+    """
+    import onnx_ir as ir
+
+    graph = model.graph
+    if len(graph.inputs) != len(inputs) or len(graph.outputs) != len(outputs):
+        raise ExportError(
+            f"The converted model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs "
+            f"where Keras has {len(inputs)} and {len(outputs)}: this is a defect of the "
+            "conversion; please report it with the model."
+        )
+    _order_initializers(graph)
+    values = list(_inner_values(graph))
+    readable = [_readable(value) for value in values]
+    # First a name that nothing else has: renaming one by one would run into names not yet given up.
+    for i, value in enumerate((*graph.inputs, *graph.outputs, *values)):
+        value.name = f"edgekit_value_{i}"
+    for value, spec in zip(graph.inputs, inputs, strict=True):
+        value.name = spec.name
+        value.shape = ir.Shape(spec.shape)
+    for value, name in zip(graph.outputs, outputs, strict=True):
+        value.name = name
+    taken = {spec.name for spec in inputs} | set(outputs)
+    for value, name in zip(values, readable, strict=True):
+        value.name = _free(name, taken)
+    taken = set()
+    for node in graph.all_nodes():
+        node.name = _free(_COUNTER.sub("", node.name or "") or node.op_type, taken)
+
+
+def name_output_axes(model: Any, shapes: Mapping[str, Sequence[int | str]]) -> None:
+    """Write the measured shapes of the outputs into the file."""
+    import onnx_ir as ir
+
+    for value in model.graph.outputs:
+        value.shape = ir.Shape(shapes[value.name])
+
+
+def describe(model: Any, name: str, about: Mapping[str, Any]) -> None:
+    """Write who made the file, and what its answers mean, into its metadata."""
+    model.ir_version = IR_VERSION
+    model.producer_name = "edgekit"
+    model.producer_version = edgekit.__version__
+    model.doc_string = None
+    model.graph.name = name
+    model.graph.doc_string = None
+    for key in ("task", "labels", "preprocessing"):
+        if about.get(key):
+            model.metadata_props[f"edgekit.{key}"] = json.dumps(about[key], ensure_ascii=False)
+
+
+def _order_initializers(graph: Any) -> None:
+    """Put initializers in the order of their first use; tf2onnx's own order varies."""
+    used = [value for node in graph.all_nodes() for value in node.inputs if value is not None]
+    used.extend(graph.outputs)
+    ordered = {id(value): value for value in used if value.is_initializer()}
+    mine = [v for v in ordered.values() if graph.initializers.get(v.name) is v]
+    for value in mine:
+        graph.initializers.pop(value.name)
+    for value in mine:
+        graph.initializers.add(value)
+
+
+def _readable(value: Any) -> str:
+    """Give a name without counters; which of equal constants survived is chance, so is its name."""
+    name = _COUNTER.sub("", value.name)
+    small = value.is_initializer() and value.const_value is not None and value.const_value.size < 16
+    return "constant" if small and name.lower().startswith("const") else name or "value"
+
+
+def _inner_values(graph: Any) -> Iterator[Any]:
+    """Give every value but the interface's, each once, in an order that the graph decides."""
+    interface = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    seen = set(interface)
+    subgraphs = [g for node in graph.all_nodes() for g in _subgraphs(node)]
+    found = itertools.chain(
+        graph.initializers.values(),
+        *((*g.inputs, *g.initializers.values()) for g in subgraphs),
+        *(node.outputs for node in graph.all_nodes()),
+    )
+    for value in found:
+        # An empty name is an optional output that nobody reads.
+        if id(value) not in seen and value.name:
+            seen.add(id(value))
+            yield value
+
+
+def _subgraphs(node: Any) -> Iterator[Any]:
+    import onnx_ir as ir
+
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidates = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
+    free = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(free)
+    return free

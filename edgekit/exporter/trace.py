@@ -1,0 +1,167 @@
+"""Keras model -> one frozen TensorFlow graph, with every captured value folded to a constant.
+
+Only this module traces. It knows nothing of ONNX.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import ExportError, needs_extra, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.signature import Feeds, Outputs, TensorSpec
+
+_ANSI = re.compile("\x1b" + r"\[\d*m")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A frozen GraphDef; `inputs` and `outputs` are its tensor names in the model's own order."""
+
+    graph_def: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+
+def tensorflow() -> Any:
+    """Import TensorFlow, or say which extra brings it."""
+    with needs_extra("export a Keras model"):
+        import tensorflow as tf
+    return tf
+
+
+def call(model: Any, specs: Sequence[TensorSpec], tensors: Sequence[Any]) -> Any:
+    """Call a Keras model at inference on tensors in the order of its specs."""
+    import keras
+
+    try:
+        structure = model.input
+    except (AttributeError, ValueError):
+        structure = None  # a subclassed model: a signature names its inputs
+    if structure is not None:
+        return model(keras.tree.pack_sequence_as(structure, list(tensors)), training=False)
+    if len(tensors) == 1:
+        return model(tensors[0], training=False)
+    return model({spec.name: t for spec, t in zip(specs, tensors, strict=True)}, training=False)
+
+
+def predict(model: Any, specs: Sequence[TensorSpec], feeds: Feeds) -> Outputs:
+    """Run Keras itself on a feed: what the exported file is compared with."""
+    import keras
+
+    tensors = [keras.ops.convert_to_tensor(feeds[spec.name], dtype=spec.dtype) for spec in specs]
+    outputs = call(model, specs, tensors)
+    arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(outputs)]
+    return dict(zip(output_names(model, specs, outputs), arrays, strict=True))
+
+
+def output_names(model: Any, specs: Sequence[TensorSpec], outputs: Any) -> tuple[str, ...]:
+    """Name a model's outputs: a dict's keys, else Keras's names, in flattened order.
+
+    A name that an input or an earlier output has gets a number.
+    """
+    import keras
+
+    paths = [path for path, _ in keras.tree.flatten_with_path(outputs)]
+    if any(isinstance(step, str) for path in paths for step in path):
+        names = ["_".join(map(str, path)) for path in paths]
+    else:
+        known = _layer_names(model)
+        one = ["output"] if len(paths) == 1 else [f"output_{i}" for i in range(len(paths))]
+        names = known if len(known) == len(paths) else one
+    taken = {spec.name for spec in specs}
+    unique = []
+    for name in names:
+        free = name if name not in taken else _numbered(name, taken)
+        taken.add(free)
+        unique.append(free)
+    return tuple(unique)
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    return next(f"{name}_{i}" for i in itertools.count(1) if f"{name}_{i}" not in taken)
+
+
+def _layer_names(model: Any) -> list[str]:
+    """Give the names of the layers that make the outputs, or nothing for a subclassed model."""
+    try:
+        return [tensor._keras_history.operation.name for tensor in model.outputs]
+    except (AttributeError, TypeError, ValueError):
+        return []
+
+
+def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
+    """Trace a model at inference and freeze it; raises `ExportError` that names the model."""
+    tf = tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    names: list[str] = []
+
+    def inference(*tensors: Any) -> list[Any]:
+        outputs = call(model, specs, tensors)
+        names[:] = output_names(model, specs, outputs)
+        return [tf.identity(tensor) for tensor in tf.nest.flatten(outputs)]
+
+    signature = [
+        tf.TensorSpec([a if isinstance(a, int) else None for a in spec.shape], spec.dtype)
+        for spec in specs
+    ]
+    try:
+        traced = tf.function(inference, autograph=False).get_concrete_function(*signature)
+        frozen = convert_variables_to_constants_v2(
+            traced, lower_control_flow=False, aggressive_inlining=True
+        )
+    except Exception as error:  # a model's own code may raise anything
+        raise ExportError(
+            f"The model {model.name!r} cannot be traced ({_reason(error)}): check that it runs "
+            f"on inputs of {', '.join(map(str, specs))}."
+        ) from error
+    graph_def = frozen.graph.as_graph_def(add_shapes=True)
+    kept = len(specs)
+    _fold_captures(graph_def, frozen.inputs[kept:], traced)
+    return Graph(
+        graph_def,
+        tuple(tensor.name for tensor in frozen.inputs[:kept]),
+        tuple(tensor.name for tensor in frozen.outputs),
+        tuple(names),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Find the cause in what Keras wraps around an error of a layer's `call`."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        where = lines[0].removeprefix("Exception encountered when calling").strip(" .")
+        return f"{where}: {_ANSI.sub('', lines[1]).rstrip('.')}"
+    return one_line(error)
+
+
+def _fold_captures(graph_def: Any, captured: Sequence[Any], traced: Any) -> None:
+    """Replace the placeholders of captured eager tensors by constants.
+
+    Freezing folds variables only; a table made in `call` or a Normalization layer's mean would
+    come out as one more input of the graph.
+    """
+    tf = tensorflow()
+    values = {
+        inner.name.partition(":")[0]: outer
+        for outer, inner in traced.graph.captures
+        if outer.dtype != tf.resource
+    }
+    wanted = {tensor.name.partition(":")[0] for tensor in captured}
+    for node in graph_def.node:
+        if node.op == "Placeholder" and node.name in wanted & values.keys():
+            name, value = node.name, values[node.name]
+            node.Clear()
+            node.name, node.op = name, "Const"
+            node.attr["dtype"].type = value.dtype.as_datatype_enum
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
