@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import files, metrics, parity
 from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
-from edgekit.errors import ExportError, ModelError, SourceError, one_line
+from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import convert, passes, sources, trace, zoo
 from edgekit.reference import Reference
-from edgekit.runtime.session import Runner, open_runner
+from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature, TensorSpec
 from edgekit.validation import check
 
@@ -179,7 +179,7 @@ def _write_file(
     except ModelError as error:
         raise ExportError(
             f"The converted model {source.name!r} does not run "
-            f"({one_line(error.__cause__ or error)}): this is a defect of the conversion, please "
+            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, please "
             "report it with the model."
         ) from error
     inputs = source.reference or runner.signature.sample(seed, batch=SAMPLES)

@@ -8,6 +8,8 @@ are translated here and nowhere else.
 from __future__ import annotations
 
 import contextlib
+import re
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +145,7 @@ def engine_errors(path: Path, provider: str) -> Iterator[None]:
     except (EdgekitError, KeyboardInterrupt):
         raise
     except Exception as error:
-        text = one_line(error).removeprefix("[ONNXRuntimeError] : ")
+        text = engine_reason(error)
         kind = type(error).__name__
         if kind == "InvalidArgument" and "invalid dimensions" in text:
             raise FeedError(
@@ -155,6 +157,11 @@ def engine_errors(path: Path, provider: str) -> Iterator[None]:
             f"onnxruntime cannot {what} {str(path)!r} on {provider} ({text}): "
             "check that it is a complete ONNX model of an opset that this onnxruntime knows."
         ) from error
+
+
+def engine_reason(error: BaseException) -> str:
+    """Give the cause in an error of onnxruntime, without its code and the path."""
+    return _PREFIX.sub("", one_line(error))
 
 
 def read_signature(session: Any, path: Path) -> Signature:
@@ -225,7 +232,7 @@ def _placement_errors(row: providers.Provider, path: Path, *, strict: bool) -> I
         placed = strict and "fallback" in str(error).lower()
         raise ProviderError(
             f"The provider {row.alias!r} cannot run all of {str(path)!r} "
-            f"({one_line(error.__cause__ or error)})",
+            f"({engine_reason(error.__cause__ or error)})",
             "fix its free axes, try another variant, or give --allow-fallback",
             step="placement" if placed else "session",
         ) from error
