@@ -179,8 +179,8 @@ def _write_file(
     except ModelError as error:
         raise ExportError(
             f"The converted model {source.name!r} does not run "
-            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, please "
-            "report it with the model."
+            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, "
+            "please report it with the model."
         ) from error
     inputs = source.reference or runner.signature.sample(seed, batch=SAMPLES)
     reference = Reference(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edgekit.signature import Outputs
+
+#: What onnxruntime puts before the cause: its own name, a code, and the path again.
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
 
 DTYPES = {
     "tensor(float)": "float32",
