@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from edgekit import files, metrics, parity
 from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
-from edgekit.exporter import convert, passes, sources, trace, zoo
+from edgekit.exporter import axes, convert, passes, sources, trace, zoo
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
-from edgekit.signature import Signature, TensorSpec
 from edgekit.validation import check
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporter.sources import Source
     from edgekit.parity import OutputParity
-    from edgekit.signature import Feeds
+    from edgekit.signature import Feeds, Signature, TensorSpec
 
 # TensorFlow reads this when it is first imported: or its start-up messages fill the terminal.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -97,6 +96,8 @@ def export(
         progress(0.0, f"exporting {loaded.name}")
     if reference is not None:
         loaded = dataclasses.replace(loaded, reference=reference)
+    tied = axes.tie(loaded.model, loaded.inputs, loaded.reference)
+    loaded = dataclasses.replace(loaded, inputs=tied)
     if target.suffix == ".onnx":
         with files.new_file(target, force=force) as made:
             result = _write_file(loaded, made, opset, seed)
@@ -173,7 +174,7 @@ def _write_file(
     ir.save(model, path)
     try:
         with open_runner(path) as probe:
-            passes.name_output_axes(model, _output_shapes(probe, source.inputs))
+            passes.name_output_axes(model, axes.output_shapes(probe, source.inputs))
         ir.save(model, path)
         runner = open_runner(path)
     except ModelError as error:
@@ -255,7 +256,7 @@ def _verify(
     """Compare the file with Keras on the reference and at other lengths of the free axes."""
     tolerance = parity.TOLERANCES["fp16" if _is_half(source.model) else "fp32"]
     evidence = check(runner, reference, tolerance)
-    other = runner.signature.sample(1, batch=3, axes=_sizes(source.inputs, 1))
+    other = runner.signature.sample(1, batch=3, axes=axes.sizes(source.inputs, 1))
     probe = Reference(other, trace.predict(source.model, source.inputs, other))
     found = [*evidence.values(), *check(runner, probe, tolerance).values()]
     for outputs in found:
@@ -271,36 +272,3 @@ def _verify(
 
 def _is_half(model: Any) -> bool:
     return any("16" in str(layer.compute_dtype) for layer in model.layers)
-
-
-def _sizes(inputs: Sequence[TensorSpec], step: int) -> dict[str, int]:
-    """Lengths for the free axes, all different, and different for another `step`."""
-    axes = Signature(tuple(inputs), ()).free_axes
-    return {axis: 3 + step * (2 + i) + 4 * i for i, axis in enumerate(axes)}
-
-
-def _output_shapes(
-    runner: Runner, inputs: Sequence[TensorSpec]
-) -> dict[str, tuple[int | str, ...]]:
-    """Measure the outputs' shapes at two sets of lengths, and name the axes that follow an input's.
-
-    A conversion's own shapes are not trusted: what the file answers is.
-    """
-    signature = Signature(tuple(inputs), ())
-    sizes = [_sizes(inputs, step) for step in (1, 2)]
-    outputs = [runner.run(signature.sample(0, axes=lengths)) for lengths in sizes]
-    shapes: dict[str, tuple[int | str, ...]] = {}
-    for name, first in outputs[0].items():
-        second = outputs[1][name]
-        if first.ndim != second.ndim:
-            raise ExportError(
-                f"The output {name!r} has {first.ndim} or {second.ndim} axes depending on the "
-                "input: export a model whose outputs keep their rank."
-            )
-        axes: list[int | str] = []
-        for i, pair in enumerate(zip(first.shape, second.shape, strict=True)):
-            named = [axis for axis in sizes[0] if (sizes[0][axis], sizes[1][axis]) == pair]
-            free = named[0] if named else f"{name}_axis{i}"
-            axes.append(free if named or pair[0] != pair[1] else pair[0])
-        shapes[name] = tuple(axes)
-    return shapes

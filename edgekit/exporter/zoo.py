@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -210,21 +211,16 @@ def select(trained: Trained, part: str) -> Part:
             f"The model {name!r} has no part {part!r}: it has "
             f"{', '.join(f'{name}/{known}' for known in PARTS[name])}."
         )
-    for known in PARTS[name]:
-        model = parts[known]
-        wanted = [tensor.name for tensor in model.inputs]
-        if known == part:
-            break
-        # What an earlier part answers is what a later one takes.
-        reference |= _answer(model, {key: reference[key] for key in wanted})
-        calibration |= _answer(model, {key: calibration[key] for key in wanted})
-    return Part(
-        model,
-        {key: reference[key] for key in wanted},
-        {key: calibration[key] for key in wanted},
-        None,
-        about,
-    )
+    # What an earlier part answers is what a later one takes.
+    for earlier in itertools.takewhile(lambda known: known != part, PARTS[name]):
+        reference |= _answer(parts[earlier], _taken(parts[earlier], reference))
+        calibration |= _answer(parts[earlier], _taken(parts[earlier], calibration))
+    model = parts[part]
+    return Part(model, _taken(model, reference), _taken(model, calibration), None, about)
+
+
+def _taken(model: Any, arrays: Feeds) -> Feeds:
+    return {tensor.name: arrays[tensor.name] for tensor in model.inputs}
 
 
 def _answer(model: Any, inputs: Feeds) -> Feeds:

@@ -200,7 +200,7 @@ def _open(
 ) -> Any:
     ort = require("onnxruntime", "run models")
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised, and need not be printed as well
     if threads is not None:
         options.intra_op_num_threads = threads
     for axis, size in (axes or {}).items():

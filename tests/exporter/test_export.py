@@ -95,6 +95,12 @@ def nested() -> Any:
     return keras.Model(x, shared(inner(x)))
 
 
+def equal_lengths() -> Any:
+    a = keras.Input((None, 3), name="a")
+    b = keras.Input((None, 3), name="b")
+    return keras.Model([a, b], keras.layers.Add(name="sum")([a, b]))
+
+
 MODELS = [
     sequential,
     convolutional,
@@ -135,6 +141,12 @@ def test_a_model_becomes_a_file_that_answers_as_keras_does(tmp_path: Path, build
         pytest.param(dict_inputs, [("batch", 4)] * 2, [("batch", 4)] * 2, id="dict"),
         pytest.param(
             list_inputs, [("batch", "ids_time"), ("batch", 5)], [("batch", 5)] * 2, id="list"
+        ),
+        pytest.param(
+            equal_lengths,
+            [("batch", "a_time", 3), ("batch", "a_time", 3)],
+            [("batch", "a_time", 3)],
+            id="tied",
         ),
     ],
 )
