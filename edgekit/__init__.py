@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.exporter import export
     from edgekit.latency import benchmark
     from edgekit.parity import Tolerance
-    from edgekit.quantize import quantize
+    from edgekit.quantizer import quantize
     from edgekit.runtime.session import Runner
     from edgekit.runtime.session import open_runner as open
     from edgekit.signature import Signature, TensorSpec
@@ -47,7 +47,7 @@ _HOME = {
     "benchmark": ("edgekit.latency", "benchmark"),
     "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.session", "open_runner"),
-    "quantize": ("edgekit.quantize", "quantize"),
+    "quantize": ("edgekit.quantizer", "quantize"),
     "validate": ("edgekit.validation", "validate"),
 }
 

@@ -107,11 +107,12 @@ EXTRA_OF = {
 
 
 @contextlib.contextmanager
-def needs_extra(purpose: str) -> Iterator[None]:
+def needs_extra(purpose: str, extra: str | None = None) -> Iterator[None]:
     """Turn a missing optional package inside the block into a `MissingExtraError`.
 
-    `purpose` completes the sentence "... is needed to <purpose>". A missing module that belongs
-    to no extra is a broken installation or a bug, and passes through.
+    `purpose` completes the sentence "... is needed to <purpose>"; `extra` names the extra where it
+    is another than the package's usual one. A missing module that belongs to no extra is a broken
+    installation or a bug, and passes through.
     """
     try:
         yield
@@ -121,7 +122,7 @@ def needs_extra(purpose: str) -> Iterator[None]:
             raise
         raise MissingExtraError(
             f"The package {package!r} is needed to {purpose} and is not installed: "
-            f"pip install 'edgekit-onnx[{EXTRA_OF[package]}]'."
+            f"pip install 'edgekit-onnx[{extra or EXTRA_OF[package]}]'."
         ) from error
 
 

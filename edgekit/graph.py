@@ -54,7 +54,7 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
     """
     with open_runner(path) as runner:
         signature = runner.signature
-    with needs_extra("inspect a model"):
+    with needs_extra("inspect a model", "quantize"):
         import onnx
     try:
         model = onnx.load(path)

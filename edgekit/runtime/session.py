@@ -205,9 +205,6 @@ def _open(
         options.intra_op_num_threads = threads
     for axis, size in (axes or {}).items():
         options.add_free_dimension_override_by_name(axis, size)
-    # On x86 without VNNI the int8 kernels add pairs in 16 bits and saturate: answers would depend
-    # on the CPU. This asks for the exact kernels there; it changes nothing elsewhere.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     names: Sequence[str] = [row.name]
     if row.alias != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -19,7 +19,7 @@ from edgekit.exporter import Exported, passes, sources
 from edgekit.signature import TensorSpec
 
 pytestmark = pytest.mark.keras
-keras = pytest.importorskip("keras", reason="Keras is not installed: pip install '.[export]'")
+keras: Any = pytest.importorskip("keras", reason="Keras is not installed: pip install '.[export]'")
 
 
 def sequential() -> Any:
@@ -280,7 +280,7 @@ def test_a_model_that_cannot_be_traced_names_the_cause(tmp_path: Path) -> None:
     def call(x: Any) -> Any:
         raise RuntimeError("the sensor is unplugged")
 
-    broken.call = call
+    broken.call = call  # type: ignore[method-assign] # the model is built by now
     with pytest.raises(ExportError, match="sensor is unplugged") as caught:
         edgekit.export(model, tmp_path / "model.onnx")
     assert caught.value.__cause__ is not None

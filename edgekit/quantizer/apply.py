@@ -1,0 +1,233 @@
+"""A recipe applied to one file: prepare, choose, quantise, clean up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import QuantizeError
+from edgekit.quantizer import choose, graph, tools
+from edgekit.quantizer.calibration import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgekit.quantizer.calibration import Calibration
+    from edgekit.quantizer.recipes import Recipe
+
+QUANTISED = ("DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
+CONTROL_FLOW = ("If", "Loop", "Scan")
+#: What fp16 can say: its smallest positive and its largest number.
+FP16_TINY, FP16_MAX = 5.96e-08, 65504.0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of the nodes: `counts` is `{op type: (done, total)}`."""
+
+    counts: dict[str, tuple[int, int]]
+    notes: tuple[str, ...]
+    opset: int
+
+
+def apply(
+    recipe: Recipe,
+    source: Path,
+    target: Path,
+    work: Path,
+    *,
+    calibration: Calibration | None,
+    exclude: Sequence[str],
+) -> Applied:
+    """Write the quantised form of `source` to `target`, with `work` for files on the way.
+
+    Raises `QuantizeError` where the recipe finds nothing to do, or a tool fails.
+    """
+    model = graph.load(source)
+    graph.name_nodes(model)
+    _check_exclude(model, exclude, source)
+    plain = work / "float.onnx"
+    graph.save(model, plain)
+    if recipe.precision == "fp16":
+        return _fp16(recipe, model, plain, target, exclude)
+    if graph.count(model, QUANTISED):
+        raise QuantizeError(
+            f"The model {str(source)!r} is quantised already: give the float model that it was "
+            "made from."
+        )
+    return _int8(recipe, model, plain, target, calibration=calibration, exclude=exclude)
+
+
+def _int8(
+    recipe: Recipe,
+    source: Any,
+    plain: Path,
+    target: Path,
+    *,
+    calibration: Calibration | None,
+    exclude: Sequence[str],
+) -> Applied:
+    if graph.opset(source) < recipe.min_opset:
+        graph.raise_opset(plain, plain, recipe.min_opset)
+    prepared = plain.with_name("prepared.onnx")
+    tools.preprocess(plain, prepared)
+    model = graph.load(prepared)
+    graph.name_nodes(model)
+    graph.plain_gemms(model)
+    core = choose.candidates(model, recipe, exclude)
+    if not core:
+        raise _nothing(recipe, model, exclude)
+    counts = _counts(model, recipe, core)
+    notes = _left_in_float(model, recipe)
+    quantised = plain.with_name("quantised.onnx")
+    if calibration is None:
+        graph.save(model, prepared)
+        tools.run_dynamic(prepared, quantised, nodes=[node.name for node in core], recipe=recipe)
+        result = graph.load(quantised)
+        notes.append(
+            "activation ranges are found in every run: a row's answer depends a little on "
+            "the others in its batch"
+        )
+    else:
+        result = _static(recipe, model, core, prepared, quantised, calibration, exclude)
+    graph.finish(result, source, recipe)
+    graph.save(result, target)
+    return Applied(counts, tuple(notes), graph.opset(result))
+
+
+def _static(
+    recipe: Recipe,
+    model: Any,
+    core: list[Any],
+    prepared: Path,
+    quantised: Path,
+    calibration: Calibration,
+    exclude: Sequence[str],
+) -> Any:
+    travel = choose.travellers(model, core, recipe, exclude)
+    floats = choose.float_results(core, travel)
+    graph.part_biases(model, core)
+    graph.save(model, prepared)
+    nodes = [*core, *travel]
+    tools.run_static(
+        prepared,
+        quantised,
+        Reader(calibration),
+        op_types=sorted({node.op_type for node in nodes}),
+        nodes=[node.name for node in nodes],
+        recipe=recipe,
+    )
+    result = graph.load(quantised)
+    graph.restore_float(result, [node.name for node in nodes], floats)
+    return result
+
+
+def _fp16(
+    recipe: Recipe, source: Any, plain: Path, target: Path, exclude: Sequence[str]
+) -> Applied:
+    notes = _clamped(source)
+    blocked = [
+        node.name for node in source.graph if any(choose.matches(node.name, e) for e in exclude)
+    ]
+    halved = plain.with_name("halved.onnx")
+    failure: QuantizeError | None = None
+    for keep in ((), CONTROL_FLOW):
+        try:
+            tools.run_fp16(plain, halved, op_types=keep, nodes=blocked)
+            result = graph.load(halved)
+            counts = _halved(result, recipe)
+            graph.finish(result, source, recipe)
+            graph.save(result, target)
+            tools.check_opens(target)
+        except QuantizeError as error:
+            failure = failure or error
+            continue
+        if keep:
+            notes.append("what is inside of loops and branches stays in float")
+        return Applied(counts, tuple(notes), graph.opset(result))
+    raise failure or AssertionError("no attempt was made")
+
+
+def _counts(model: Any, recipe: Recipe, core: Sequence[Any]) -> dict[str, tuple[int, int]]:
+    done = [node.op_type for node in core]
+    totals = graph.count(model, recipe.core)
+    return {op: (done.count(op), totals[op]) for op in recipe.core if totals[op]}
+
+
+def _halved(model: Any, recipe: Recipe) -> dict[str, tuple[int, int]]:
+    import onnx_ir as ir
+
+    totals = graph.count(model, recipe.core)
+    done = [
+        node.op_type
+        for node in graph.all_nodes(model)
+        if node.inputs
+        and node.inputs[0] is not None
+        and node.inputs[0].dtype == ir.DataType.FLOAT16
+    ]
+    return {op: (done.count(op), totals[op]) for op in recipe.core if totals[op]}
+
+
+def _left_in_float(model: Any, recipe: Recipe) -> list[str]:
+    notes = []
+    inside = sum(
+        node.op_type in recipe.core and node.graph is not model.graph
+        for node in graph.all_nodes(model)
+    )
+    if inside:
+        notes.append(f"what is inside of loops and branches stays in float ({inside} nodes)")
+    recurrent = graph.count(model, graph.RECURRENT)
+    if recurrent:
+        names = ", ".join(f"{count} {op}" for op, count in sorted(recurrent.items()))
+        notes.append(f"the recurrent layers stay in float ({names})")
+    return notes
+
+
+def _nothing(recipe: Recipe, model: Any, exclude: Sequence[str]) -> QuantizeError:
+    kinds = " or ".join((", ".join(recipe.core[:-1]), recipe.core[-1]))
+    found = graph.count(model, (*recipe.core, "Conv", *graph.RECURRENT))
+    has = ", ".join(f"{count} {op}" for op, count in sorted(found.items())) or "none of them"
+    if exclude:
+        advice = "exclude less"
+    elif found["Conv"] and not recipe.needs_calibration:
+        advice = "use static-int8 for convolutions"
+    else:
+        advice = "use fp16, or keep the float model"
+    return QuantizeError(
+        f"The recipe {recipe.name!r} takes {kinds} nodes with constant float weights of their own "
+        f"and finds none that qualifies (the model has {has}): {advice}."
+    )
+
+
+def _check_exclude(model: Any, exclude: Sequence[str], source: Path) -> None:
+    names = [node.name for node in model.graph]
+    for wanted in exclude:
+        if not any(choose.matches(name, wanted) for name in names):
+            raise QuantizeError(
+                f"The model {str(source)!r} has no node or layer {wanted!r} to exclude: it has "
+                f"{', '.join(map(repr, names[:3]))}, ..."
+            )
+
+
+def _clamped(model: Any) -> list[str]:
+    """Note the constants that fp16 cannot say; raises `QuantizeError` for a model in fp16."""
+    import numpy as np
+    import onnx_ir as ir
+
+    values = [v for v in model.graph.initializers.values() if v.const_value is not None]
+    kinds = {value.dtype for value in values}
+    if ir.DataType.FLOAT16 in kinds and ir.DataType.FLOAT not in kinds:
+        raise QuantizeError("The model has fp16 weights already: give the float model.")
+    large = tiny = 0
+    for value in values:
+        if value.dtype == ir.DataType.FLOAT:
+            size = np.abs(value.const_value.numpy())
+            large += int((size > FP16_MAX).sum())
+            tiny += int(((size > 0) & (size < FP16_TINY)).sum())
+    notes = []
+    if large:
+        notes.append(f"{large} weights beyond {FP16_MAX:g} were clamped to it")
+    if tiny:
+        notes.append(f"{tiny} weights below {FP16_TINY:g} were raised to it")
+    return notes

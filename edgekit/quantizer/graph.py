@@ -1,0 +1,190 @@
+"""Models around the quantisation tools, with onnx-ir: reading, naming, counting, cleaning up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import QuantizeError
+from edgekit.quantizer.tools import tool_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from edgekit.quantizer.recipes import Recipe
+
+#: protobuf, which the tools pass models through, takes no more in one piece.
+MAX_MODEL_BYTES = 2**31 - 2**20
+RECURRENT = ("GRU", "LSTM", "RNN")
+STANDARD_DOMAINS = {"", "ai.onnx"}
+
+
+def load(path: Path) -> Any:
+    """Read a model with its external data; raises `QuantizeError` for one that is too large."""
+    with tool_errors("read", path, "check that it is a complete ONNX model"):
+        import onnx.inliner
+        import onnx_ir as ir
+
+        proto = onnx.load(path, load_external_data=False)
+        size = sum(_initializer_bytes(tensor) for tensor in proto.graph.initializer)
+        if max(size, path.stat().st_size) > MAX_MODEL_BYTES:
+            raise QuantizeError(
+                f"The model {str(path)!r} has {size} bytes of weights: the quantisation tools take "
+                f"up to {MAX_MODEL_BYTES}."
+            )
+        onnx.load_external_data_for_model(proto, str(path.parent))
+        if proto.functions:
+            proto = onnx.inliner.inline_local_functions(proto)
+        return ir.from_proto(proto)
+
+
+def _initializer_bytes(tensor: Any) -> int:
+    import onnx
+
+    return int(
+        math.prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    )
+
+
+def save(model: Any, path: Path) -> None:
+    """Write a model as one file."""
+    import onnx_ir as ir
+
+    ir.save(model, path)
+
+
+def opset(model: Any) -> int:
+    """Give the version of the standard operators that a model uses."""
+    return max((model.opset_imports.get(domain, 0) for domain in STANDARD_DOMAINS), default=0)
+
+
+def raise_opset(path: Path, target: Path, version: int) -> None:
+    """Write the model at a later opset."""
+    advice = f"export it at opset {version} or later"
+    with tool_errors(f"raised to opset {version}", path, advice):
+        import onnx
+
+        onnx.save(onnx.version_converter.convert_version(onnx.load(path), version), target)
+
+
+def name_nodes(model: Any) -> None:
+    """Give every node of the top graph a name of its own: the tools pick nodes by name."""
+    used: set[str] = set()
+    for index, node in enumerate(model.graph):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in used:
+            name = f"{name}_{index}"
+        used.add(name)
+        node.name = name
+
+
+def all_nodes(model: Any) -> Iterator[Any]:
+    """Give the nodes of the top graph and of every graph inside of one."""
+    yield from model.graph.all_nodes()
+
+
+def count(model: Any, op_types: Sequence[str]) -> Counter[str]:
+    """Count the standard operators of these types, in subgraphs too."""
+    return Counter(
+        node.op_type
+        for node in all_nodes(model)
+        if node.op_type in op_types and node.domain in STANDARD_DOMAINS
+    )
+
+
+def plain_gemms(model: Any) -> None:
+    """Write a Gemm that adds nothing without its `beta`, which the tools would stumble over."""
+    for node in model.graph:
+        if node.op_type != "Gemm" or node.domain not in STANDARD_DOMAINS:
+            continue
+        if len(node.inputs) > 2 and node.attributes.get_float("beta", 1.0) == 0:
+            node.resize_inputs(2)
+        if len(node.inputs) < 3 or node.inputs[2] is None:
+            node.attributes.pop("beta", None)
+
+
+def part_biases(model: Any, nodes: Sequence[Any]) -> None:
+    """Give every node a bias of its own: in int8 a bias has the scale of its node."""
+    import onnx_ir as ir
+
+    for node in nodes:
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is None or not bias.is_initializer() or len(bias.uses()) == 1:
+            continue
+        name = f"{bias.name}__{node.name}"
+        copy = ir.Value(name=name, shape=bias.shape, type=bias.type)
+        copy.const_value = ir.Tensor(bias.const_value.numpy(), name=name)
+        model.graph.register_initializer(copy)
+        node.replace_input_with(2, copy)
+
+
+def restore_float(model: Any, int8: Sequence[str], float_results: Sequence[str]) -> None:
+    """Give float readers the float value again where there is one.
+
+    The tool rounds a value for everyone who reads it, a residual sum as well as the MatMul beside
+    it. `int8` names the quantised nodes, `float_results` those of them whose kernel gives float.
+    """
+    taken = {node for node in model.graph if node.name in set(int8)}
+    rounded = {node for node in taken if node.name not in set(float_results)}
+    for quantize in [node for node in model.graph if node.op_type == "QuantizeLinear"]:
+        value = quantize.inputs[0]
+        if value is None or value.producer() in rounded:
+            continue
+        for use in list(quantize.outputs[0].uses()):
+            given = use.node.outputs[0]
+            for reader in list(given.uses()):
+                if reader.node not in taken:
+                    reader.node.replace_input_with(reader.idx, value)
+            if given.is_graph_output() and not value.is_graph_input():
+                _output_instead(model.graph, given, value)
+
+
+def _output_instead(graph: Any, given: Any, value: Any) -> None:
+    """Let `value` be the output that `given` was, under its name."""
+    name = given.name
+    given.name, value.name = f"{name}__rounded", name
+    graph.outputs[list(graph.outputs).index(given)] = value
+
+
+def finish(model: Any, source: Any, recipe: Recipe) -> None:
+    """Make the tool's result a file of ours: order, names and shapes of the interface, metadata.
+
+    What nothing reads is removed, and so are the shapes of inner values: an engine infers them.
+    """
+    import edgekit
+
+    _drop_unread(model)
+    _drop_inner_shapes(model)
+    model.graph.sort()
+    for ours, theirs in (
+        (model.graph.inputs, source.graph.inputs),
+        (model.graph.outputs, source.graph.outputs),
+    ):
+        for value, origin in zip(ours, theirs, strict=True):
+            value.shape, value.type = origin.shape, origin.type
+    used = {node.domain for node in all_nodes(model)} | {""}
+    for domain in list(model.opset_imports):
+        if domain not in used and domain not in STANDARD_DOMAINS:
+            del model.opset_imports[domain]
+    model.ir_version = max(source.ir_version, 8)
+    model.producer_name, model.producer_version = "edgekit", edgekit.__version__
+    model.doc_string = source.doc_string
+    model.graph.name = source.graph.name
+    model.metadata_props.clear()
+    model.metadata_props.update(source.metadata_props)
+    model.metadata_props["edgekit.recipe"] = recipe.name
+
+
+def _drop_unread(model: Any) -> None:
+    from onnx_ir.passes import common
+
+    common.RemoveUnusedNodesPass()(model)
+
+
+def _drop_inner_shapes(model: Any) -> None:
+    for node in all_nodes(model):
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = value.type = None

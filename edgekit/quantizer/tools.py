@@ -1,0 +1,167 @@
+"""The seam to the quantisation tools: their errors, logs and prints become ours here, once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import EdgekitError, QuantizeError, needs_extra, one_line, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from edgekit.quantizer.recipes import Recipe
+
+logger = logging.getLogger(__name__)
+
+#: onnxruntime's severities: 2 (warning) is its own default, 4 is fatal only.
+_ORT_WARNING, _ORT_FATAL = 2, 4
+
+
+@contextlib.contextmanager
+def tool_errors(step: str, path: Path, advice: str) -> Iterator[None]:
+    """Run one step of onnx's or onnxruntime's tools quietly; raises `QuantizeError`.
+
+    `step` completes "... cannot be <step>", `advice` says what to do. edgekit's own errors, a
+    missing package and a disk that is full pass through.
+    """
+    with needs_extra("quantise a model", "quantize"), _quiet():
+        try:
+            yield
+        except (EdgekitError, ModuleNotFoundError, OSError):
+            raise
+        except Exception as error:
+            # protobuf's DecodeError, onnx's ValidationError, InferenceError and ConvertError,
+            # onnxruntime's Fail, InvalidGraph, ... have no base in common, and the tools answer a
+            # graph that they did not expect with whatever Python raises.
+            raise QuantizeError(
+                f"The model {str(path)!r} cannot be {step} "
+                f"({type(error).__name__}: {one_line(error)}): {advice}."
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what the tools log and print to this package's debug log; nothing goes to stdout.
+
+    They log through the root logger, whose first message would install a handler of its own.
+    """
+    ort = require("onnxruntime", "quantise a model")
+    root = logging.getLogger()
+    placeholder = logging.NullHandler()
+    root.addHandler(placeholder)
+    handlers = list(root.handlers)
+    for handler in handlers:
+        handler.addFilter(_is_ours)
+    ort.set_default_logger_severity(_ORT_FATAL)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        ort.set_default_logger_severity(_ORT_WARNING)
+        for handler in handlers:
+            handler.removeFilter(_is_ours)
+        root.removeHandler(placeholder)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Keep a record that the tools did not write; theirs are told to the debug log."""
+    if not any(f"/{package}/" in record.pathname for package in ("onnxruntime", "onnx")):
+        return True
+    logger.debug("%s", record.getMessage())
+    return False
+
+
+def preprocess(source: Path, target: Path) -> None:
+    """Write the model with its constants folded, BatchNormalization fused and shapes inferred.
+
+    Without the tool's symbolic shape inference: it gives up on many Transformers, finds no more
+    nodes to quantise on the others, and leaves files in the working folder when it fails.
+    """
+    with tool_errors("prepared for quantisation", source, "check it with onnx.checker"):
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        quant_pre_process(source, target, skip_symbolic_shape=True)
+
+
+def run_static(
+    source: Path,
+    target: Path,
+    reader: Any,
+    *,
+    op_types: Sequence[str],
+    nodes: Sequence[str],
+    recipe: Recipe,
+) -> None:
+    """Write the QDQ form of these nodes, with ranges from the reader's batches (min-max)."""
+    with tool_errors("quantised", source, "exclude the node at fault, or try dynamic-int8"):
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
+
+        quantize_static(
+            source,
+            target,
+            reader,
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(op_types),
+            nodes_to_quantize=list(nodes),
+            per_channel=True,
+            reduce_range=recipe.weight_bits == 7,
+            activation_type=_type(recipe.activations),
+            weight_type=_type(recipe.weights),
+            calibrate_method=CalibrationMethod.MinMax,
+            calibration_providers=["CPUExecutionProvider"],
+            extra_options={"WeightSymmetric": True},
+        )
+
+
+def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Recipe) -> None:
+    """Write these MatMul and Gemm nodes with int8 weights, one scale a column."""
+    with tool_errors("quantised", source, "exclude the node at fault, or try static-int8"):
+        from onnxruntime.quantization import quantize_dynamic
+
+        quantize_dynamic(
+            source,
+            target,
+            # The tool writes a Gemm as MatMul and Add before it looks at the names.
+            op_types_to_quantize=["MatMul"],
+            nodes_to_quantize=[*nodes, *(f"{name}_MatMul" for name in nodes)],
+            per_channel=True,
+            reduce_range=recipe.weight_bits == 7,
+            weight_type=_type(recipe.weights),
+        )
+
+
+def _type(name: str) -> Any:
+    from onnxruntime.quantization import QuantType
+
+    return {"UINT8": QuantType.QUInt8, "INT8": QuantType.QInt8}[name]
+
+
+def run_fp16(source: Path, target: Path, *, op_types: Sequence[str], nodes: Sequence[str]) -> None:
+    """Write the model in half precision but for its inputs and outputs and what is named.
+
+    `op_types` and `nodes` stay in float. The nodes of the result are in no order.
+    """
+    with tool_errors("converted to fp16", source, "try another recipe"):
+        import onnx
+        from onnxruntime.transformers import float16
+
+        proto = float16.convert_float_to_float16(
+            onnx.load(source),
+            keep_io_types=True,
+            op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, *op_types],
+            node_block_list=list(nodes),
+        )
+        onnx.save(proto, target)
+
+
+def check_opens(path: Path) -> None:
+    """Raise `QuantizeError` where onnxruntime refuses what a tool made."""
+    with tool_errors("opened", path, "try another recipe"):
+        ort = require("onnxruntime", "quantise a model")
+        options = ort.SessionOptions()
+        options.log_severity_level = _ORT_FATAL
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
