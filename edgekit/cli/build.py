@@ -1,0 +1,177 @@
+"""The commands of the build machine: train, export, quantize."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli import options
+
+
+@click.command(
+    epilog="Examples: edgekit train cnn | edgekit train rnn --set cell=gru --seed 1 --force"
+)
+@click.argument("source")
+@click.option("--epochs", type=click.IntRange(min=1), help="Left out, the model's own number.")
+@options.set_option
+@options.seed_option
+@options.out_option
+@options.artifacts_option
+@options.force_option
+@options.json_option
+def train(
+    source: str,
+    epochs: int | None,
+    settings: tuple[str, ...],
+    seed: int,
+    out: Path | None,
+    artifacts: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Train a named model on real data and save its weights.
+
+    SOURCE is cnn, rnn, attention, transformer or seq2seq. The held-out metric is shown beside a
+    simple baseline and the rate of the most frequent answer.
+    """
+    from edgekit.exporter import train as train_model
+
+    with options.progress_bar() as progress:
+        record = train_model(
+            source,
+            out,
+            options=options.settings_of(settings),
+            seed=seed,
+            epochs=epochs,
+            artifacts=artifacts,
+            force=force,
+            progress=progress,
+        )
+    from edgekit.report import text
+
+    options.emit(lambda: record, lambda: text.training(record), as_json=as_json)
+
+
+@click.command(
+    epilog="Examples: edgekit export transformer | edgekit export my.keras --out my.onnx | "
+    "edgekit export package.module:build --out artifacts/mine"
+)
+@click.argument("source")
+@options.out_option
+@click.option("--opset", type=int, help="ONNX opset, 13 to 18.  [default: 18]")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SPEC",
+    help="An input of a model that does not say what it takes: 'image:float32[batch,28,28,1]'.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="An .npz of inputs by name to check with; left out, real or seeded samples.",
+)
+@options.set_option
+@options.seed_option
+@options.artifacts_option
+@options.force_option
+@options.json_option
+def export(
+    source: str,
+    out: Path | None,
+    opset: int | None,
+    inputs: tuple[str, ...],
+    reference: Path | None,
+    settings: tuple[str, ...],
+    seed: int,
+    artifacts: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Export a Keras model to ONNX and prove it against Keras.
+
+    SOURCE is a named model (trained briefly first where it has no saved weights), a .keras or .h5
+    file, or package.module:factory. It becomes a bundle in artifacts/NAME, or the folder or .onnx
+    file that --out names. A file that onnxruntime cannot run, or that answers otherwise than
+    Keras, is not written.
+    """
+    from edgekit.exporter import export_all
+    from edgekit.exporter.sources import parse_input
+    from edgekit.files import load_arrays
+    from edgekit.report import json, text
+
+    chosen: dict[str, Any] = {} if opset is None else {"opset": opset}
+    with options.progress_bar() as progress:
+        made = export_all(
+            source,
+            out,
+            signature=[parse_input(spec) for spec in inputs] or None,
+            reference=load_arrays(reference) if reference else None,
+            options=options.settings_of(settings),
+            seed=seed,
+            artifacts=artifacts,
+            force=force,
+            progress=progress,
+            **chosen,
+        )
+    options.emit(
+        lambda: json.exports(made),
+        lambda: [line for one in made for line in text.exported(one)],
+        as_json=as_json,
+    )
+
+
+@click.command(
+    epilog="Examples: edgekit quantize | edgekit quantize artifacts/cnn --recipe dynamic-int8 | "
+    "edgekit quantize model.onnx --calibration samples.npz"
+)
+@options.model_argument
+@click.option(
+    "--recipe",
+    default="static-int8",
+    show_default=True,
+    help="dynamic-int8, static-int8 or fp16.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="An .npz of inputs by name, or a folder of them; left out, the model's training data.",
+)
+@click.option("--exclude", multiple=True, metavar="NODE", help="A node to leave in float.")
+@click.option("--no-bench", is_flag=True, help="Do not time the result against float.")
+@options.out_option
+@options.force_option
+@options.json_option
+def quantize(
+    model: Path | None,
+    recipe: str,
+    calibration: Path | None,
+    exclude: tuple[str, ...],
+    no_bench: bool,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make a smaller variant of MODEL, and show what it costs and gains.
+
+    MODEL is a bundle or an .onnx file. Parity, the task's metric and the latency of the new
+    variant are shown beside float.
+    """
+    from edgekit.report import json, text
+    from edgekit.whole import quantize_and_compare
+
+    path = options.model_path(model)
+    with options.progress_bar() as progress:
+        result = quantize_and_compare(
+            path,
+            recipe,
+            out=out,
+            calibration=calibration,
+            exclude=exclude,
+            bench=not no_bench,
+            force=force,
+            progress=progress,
+        )
+    options.emit(lambda: json.plain(result), lambda: text.comparison(result), as_json=as_json)
