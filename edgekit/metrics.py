@@ -6,27 +6,19 @@ training uses too. A NaN never counts as right there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.errors import BundleError
-from model_defs import metrics
+from model_defs.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edgekit.bundle import Bundle
     from edgekit.runtime.session import Runner
 
 #: Samples that are run at once.
 BATCH = 64
-
-METRICS: dict[str, Callable[[Any, np.ndarray[Any, Any]], float]] = {
-    "accuracy": metrics.accuracy,
-    "row_accuracy": metrics.row_accuracy,
-    "token_accuracy": metrics.token_accuracy,
-}
 
 
 def evaluate(bundle: Bundle, runner: Runner) -> float | None:

@@ -6,7 +6,7 @@ return the position of the first NaN, and a broken model could pass by luck.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -42,6 +42,14 @@ def token_accuracy(outputs: Mapping[str, np.ndarray] | np.ndarray, targets: np.n
     predicted = predicted_classes(only_output(outputs))
     tokens = targets != 0
     return float(np.mean((predicted == _like(targets, predicted))[tokens]))
+
+
+METRICS: dict[str, Callable[[Mapping[str, np.ndarray] | np.ndarray, np.ndarray], float]] = {
+    "accuracy": accuracy,
+    "row_accuracy": row_accuracy,
+    "token_accuracy": token_accuracy,
+}
+"""Every metric by the name that a model's `METRIC` and a bundle's manifest give it."""
 
 
 def majority_rate(targets: np.ndarray) -> float:

@@ -152,11 +152,12 @@ def train(
     start = time.perf_counter()
     try:
         model, data = fit(name, seed=seed, epochs=epochs, callbacks=callbacks, options=options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
+    except (TypeError, ValueError) as error:
+        if not options:
             raise
+        what = "has no such option" if "unexpected keyword" in str(error) else "cannot be built"
         raise SourceError(
-            f"The model {name!r} has no such option ({one_line(error)}): see its build() in "
+            f"The model {name!r} {what} with {options} ({one_line(error)}): see build() in "
             f"{MODELS[name].replace('.', '/')}.py."
         ) from error
     seconds = time.perf_counter() - start

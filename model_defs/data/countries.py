@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 TASK = "retrieval"
-METRIC = "accuracy"
+METRIC = "row_accuracy"
 CANDIDATES = 8
 DIGITS = 3
 

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 TASK = "translation"
-METRIC = "token accuracy"
+METRIC = "token_accuracy"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 -,.!#*/()\u2019ßäñöü"
 START = 2
 END = 3
