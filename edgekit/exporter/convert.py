@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError, needs_extra, one_line
+from edgekit.exporter import lowering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
                     input_names=list(graph.inputs),
                     output_names=list(graph.outputs),
                     opset=opset,
+                    custom_ops={lowering.OPERATOR: lowering.DOMAIN},
                 )
         except Exception as error:  # tf2onnx raises whatever an op provokes
             raise ExportError(

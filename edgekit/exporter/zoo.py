@@ -33,7 +33,7 @@ PARTS = {"seq2seq": ("encoder", "decoder")}
 
 REFERENCE_SAMPLES = 8
 CALIBRATION_SAMPLES = 256
-EVALUATION_SAMPLES = 2000
+EVALUATION_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,214 @@
+"""Keras layers that have an ONNX operator of their own, lowered to it.
+
+While a model is traced, such a layer's method leaves a marker in the TensorFlow graph instead of
+its computation: a `PyFunc` whose token is the marker's number. tf2onnx carries it through as a node
+of the domain `edgekit`, and `lower` replaces that node by ONNX nodes with the layer's weights. What
+a row cannot express (a mask it does not handle, another dtype) is traced as Keras has it.
+
+A row of `rows()` is all that a new layer needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import ExportError
+from edgekit.exporter.lowering import attention, dense, normalization, recurrent, reshape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+#: The domain and operator of a marker on its way through tf2onnx.
+DOMAIN, OPERATOR = "edgekit", "PyFunc"
+DTYPES = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a row makes of one call: the tensors that go in, and the shapes that come out.
+
+    `finish` turns the tensors that come out into what the method returns. `values` are facts for
+    the lowering that only the call knew.
+    """
+
+    inputs: Sequence[Any]
+    shapes: Sequence[Any]
+    finish: Callable[[list[Any]], Any] = lambda outputs: outputs[0]
+    values: Any = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one layer class: `plan` reads a call (None: leave it), `lower` writes ONNX."""
+
+    layer: str
+    method: str
+    plan: Callable[..., Call | None]
+    lower: Callable[[Builder, Any, Any, list[Any]], list[Any]]
+    min_opset: int = 13
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A call that was replaced while tracing."""
+
+    row: Row
+    layer: Any
+    call: Call
+
+
+class Builder:
+    """Makes ONNX nodes that are named after a layer, and constants of its dtype."""
+
+    def __init__(self, path: str, dtype: str) -> None:
+        from onnx_ir import tape
+
+        self._tape = tape.Tape()
+        self._path = path
+        self.dtype = np.dtype(dtype)
+        self.constants: list[Any] = []
+
+    @property
+    def nodes(self) -> Sequence[Any]:
+        """The nodes made so far."""
+        return list(self._tape.nodes)
+
+    def op(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node; several outputs come back as a list. An array becomes a constant."""
+        values = [self.constant(v) if isinstance(v, np.ndarray) else v for v in inputs]
+        name = f"{self._path}/{kind}"
+        if outputs == 1:
+            made = [self._tape.op(kind, values, attributes, name=name)]
+        else:
+            made = list(
+                self._tape.op_multi_out(kind, values, attributes, num_outputs=outputs, name=name)
+            )
+        for i, value in enumerate(made):
+            value.name = f"{name}__{len(self.nodes)}{i or ''}"
+        return made[0] if outputs == 1 else made
+
+    def constant(self, array: np.ndarray[Any, Any]) -> Any:
+        """Add an initializer."""
+        import onnx_ir as ir
+
+        name = f"{self._path}/constant__{len(self.constants)}"
+        value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+        value.shape, value.type = value.const_value.shape, ir.TensorType(value.const_value.dtype)
+        self.constants.append(value)
+        return value
+
+    def weight(self, variable: Any) -> np.ndarray[Any, Any]:
+        """Read a layer's variable in the dtype that it computes in."""
+        return np.asarray(variable).astype(self.dtype)
+
+    def ints(self, *values: int) -> np.ndarray[Any, Any]:
+        """Make an int64 vector, as shapes and axes are given."""
+        return np.array(values, np.int64)
+
+
+def rows() -> tuple[Row, ...]:
+    """Every lowering there is."""
+    return (
+        Row("Dense", "call", dense.plan_dense, dense.lower_dense),
+        Row("EinsumDense", "call", dense.plan_einsum, dense.lower_einsum),
+        Row(
+            "LayerNormalization",
+            "call",
+            normalization.plan_layer,
+            normalization.lower_layer,
+            min_opset=17,
+        ),
+        Row("MultiHeadAttention", "_compute_attention", attention.plan, attention.lower),
+        Row("SimpleRNN", "call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row("GRU", "call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row("LSTM", "call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row("Flatten", "call", reshape.plan, reshape.lower),
+        Row("Reshape", "call", reshape.plan, reshape.lower),
+    )
+
+
+@contextlib.contextmanager
+def marking(opset: int) -> Iterator[list[Marker]]:
+    """Let the layers of `rows()` leave markers inside the block; gives the list they go to.
+
+    Classes are changed for the time of the block, so that layers inside of layers are found too.
+    """
+    import keras
+
+    markers: list[Marker] = []
+    with contextlib.ExitStack() as stack:
+        for row in rows():
+            if opset >= row.min_opset:
+                stack.enter_context(_replaced(getattr(keras.layers, row.layer), row, markers))
+        yield markers
+
+
+@contextlib.contextmanager
+def _replaced(cls: Any, row: Row, markers: list[Marker]) -> Iterator[None]:
+    original = cls.__dict__[row.method]
+
+    @functools.wraps(original)
+    def method(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        # A subclass may compute something else after it called its parent.
+        call = None
+        if type(layer) is cls and layer.compute_dtype in DTYPES:
+            call = row.plan(layer, *args, **kwargs)
+        if call is None or not _are_tensors(call.inputs):
+            return original(layer, *args, **kwargs)
+        markers.append(Marker(row, layer, call))
+        return call.finish(_leave(len(markers) - 1, layer, call))
+
+    setattr(cls, row.method, method)
+    try:
+        yield
+    finally:
+        setattr(cls, row.method, original)
+
+
+def _are_tensors(inputs: Sequence[Any]) -> bool:
+    import tensorflow as tf
+
+    return all(tf.is_tensor(tensor) for tensor in inputs)
+
+
+def _leave(index: int, layer: Any, call: Call) -> list[Any]:
+    import tensorflow as tf
+
+    outputs = tf.raw_ops.PyFunc(
+        input=list(call.inputs), token=str(index), Tout=[layer.compute_dtype] * len(call.shapes)
+    )
+    # The shape of a PyFunc is not in the graph; this op's is.
+    return [
+        tf.ensure_shape(output, shape) for output, shape in zip(outputs, call.shapes, strict=True)
+    ]
+
+
+def lower(model: Any, markers: Sequence[Marker]) -> None:
+    """Replace every marker by ONNX nodes; ensures that the model has none left."""
+    import onnx_ir as ir
+
+    for node in list(model.graph.all_nodes()):
+        if node.domain != DOMAIN or node.op_type != OPERATOR:
+            continue
+        token = node.attributes.get("token")
+        if token is None or not token.as_string().isdigit():
+            raise ExportError(
+                f"The model has a Python function ({node.name!r}), which ONNX cannot hold: write "
+                "it with keras.ops."
+            )
+        marker = markers[int(token.as_string())]
+        builder = Builder(marker.layer.path, marker.layer.compute_dtype)
+        made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
+        graph = node.graph
+        for constant in builder.constants:
+            constant.name = f"{constant.name}_{len(graph.initializers)}"
+            graph.initializers.add(constant)
+        ir.convenience.replace_nodes_and_values(
+            graph, node, [node], builder.nodes, list(node.outputs), made
+        )
+    model.opset_imports.pop(DOMAIN, None)

@@ -1,0 +1,55 @@
+"""The core of MultiHeadAttention: two products and a Softmax, without shape arithmetic.
+
+The projections around it are EinsumDense layers, lowered in `dense`; masks are made by Keras.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edgekit.exporter.lowering import Builder, Call
+
+
+def plan(
+    layer: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any = None,
+    training: Any = None,
+    return_attention_scores: bool = False,
+    use_causal_mask: bool = False,
+) -> Call | None:
+    """Take attention over one axis; `query` is `(batch, time, heads, depth)`."""
+    from edgekit.exporter.lowering import Call
+
+    if query.shape.rank != 4 or tuple(layer._attention_axes) != (1,) or return_attention_scores:
+        return None
+    if attention_mask is not None and attention_mask.shape.rank != 3:
+        return None
+    if use_causal_mask:
+        causal = layer._compute_causal_mask(query, value)
+        attention_mask = causal if attention_mask is None else attention_mask & causal
+    masks = [] if attention_mask is None else [attention_mask]
+    shape = [*query.shape[:-1], value.shape[-1]]
+    return Call([query, key, value, *masks], [shape], lambda outputs: (outputs[0], None))
+
+
+def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
+    """Softmax(q kᵀ / √depth + mask) v, with the heads on axis 1 inside."""
+    query, key, value, *masks = inputs
+    q = op.op("Transpose", query, perm=[0, 2, 1, 3])
+    k = op.op("Transpose", key, perm=[0, 2, 3, 1])
+    v = op.op("Transpose", value, perm=[0, 2, 1, 3])
+    scale = np.array(layer._inverse_sqrt_key_dim, op.dtype)
+    scores = op.op("Mul", op.op("MatMul", q, k), scale)
+    if masks:
+        # Keras's own "minus infinity": a row that is masked as a whole stays finite.
+        least = np.array(-3e4 if op.dtype == np.float16 else -1e9, op.dtype)
+        heads = op.op("Unsqueeze", masks[0], op.ints(1))
+        scores = op.op("Add", scores, op.op("Where", heads, np.array(0, op.dtype), least))
+    mixed = op.op("MatMul", op.op("Softmax", scores, axis=-1), v)
+    return [op.op("Transpose", mixed, perm=[0, 2, 1, 3])]

@@ -1,0 +1,231 @@
+"""Layers with an ONNX operator of their own: the nodes they become, and that they answer alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import edgekit
+from edgekit.errors import ExportError
+from edgekit.exporter import trace
+
+pytestmark = pytest.mark.keras
+keras: Any = pytest.importorskip("keras", reason="Keras is not installed: pip install '.[export]'")
+L = keras.layers
+
+
+def randomised(model: Any) -> Any:
+    """Give every weight a value of its own: a bias of zeros would hide a wrong place."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    return model
+
+
+def exported(model: Any, path: Path, feeds: list[dict[str, Any]], **options: Any) -> Counter[str]:
+    """Export a model, compare it with Keras on feeds, and count its operators."""
+    made = edgekit.export(randomised(model), path, **options)
+    with edgekit.open(made.path) as runner:
+        for feed in feeds:
+            expected = trace.predict(model, runner.signature.inputs, feed)
+            for name, array in runner.run(feed).items():
+                np.testing.assert_allclose(array, expected[name], atol=2e-5, rtol=1e-4)
+    return Counter(node.op_type for node in onnx.load(made.path).graph.node)
+
+
+def sequence(layer: Any, *, masked: bool = False) -> Any:
+    x = keras.Input((None, 3), name="x")
+    return keras.Model(x, layer(L.Masking()(x) if masked else x))
+
+
+RNG = np.random.default_rng(1)
+SERIES = RNG.normal(size=(4, 6, 3)).astype(np.float32)
+PADDED = SERIES.copy()
+PADDED[0, 4:] = PADDED[1, 1:] = 0
+HOLES = SERIES.copy()
+HOLES[0, 2] = HOLES[1, 0] = HOLES[2, ::2] = 0
+EMPTY = SERIES.copy()
+EMPTY[1] = 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"use_bias": False}, id="no bias"),
+        pytest.param({"go_backwards": True}, id="backwards"),
+        pytest.param({"return_sequences": True}, id="sequences"),
+        pytest.param({"return_sequences": True, "go_backwards": True}, id="backwards sequences"),
+        pytest.param({"return_state": True}, id="state"),
+        pytest.param({"activation": "relu"}, id="relu"),
+        pytest.param({"unroll": False, "dropout": 0.5}, id="dropout"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("cell", "operator"), [("SimpleRNN", "RNN"), ("GRU", "GRU"), ("LSTM", "LSTM")]
+)
+def test_recurrent(tmp_path: Path, cell: str, operator: str, options: dict[str, Any]) -> None:
+    model = sequence(getattr(L, cell)(5, **options))
+    found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}, {"x": SERIES[:1, :2]}])
+    assert found[operator] == 1
+    assert found["Loop"] == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"go_backwards": True}, {"return_state": True}], ids=str)
+@pytest.mark.parametrize(
+    ("cell", "operator"), [("SimpleRNN", "RNN"), ("GRU", "GRU"), ("LSTM", "LSTM")]
+)
+def test_any_mask(tmp_path: Path, cell: str, operator: str, options: dict[str, Any]) -> None:
+    model = sequence(getattr(L, cell)(5, **options), masked=True)
+    feeds = [{"x": array} for array in (SERIES, PADDED, HOLES, EMPTY)]
+    found = exported(model, tmp_path / "m.onnx", feeds)
+    assert found[operator] == 1
+    assert found["Loop"] == 0
+
+
+def test_a_mask_over_sequences_stays_as_keras_has_it(tmp_path: Path) -> None:
+    model = sequence(L.GRU(5, return_sequences=True), masked=True)
+    feeds = [{"x": array} for array in (PADDED, HOLES)]
+    assert exported(model, tmp_path / "m.onnx", feeds)["Loop"] == 1
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
+def test_bidirectional(tmp_path: Path, merge: str) -> None:
+    model = sequence(L.Bidirectional(L.LSTM(4, return_sequences=True), merge_mode=merge))
+    found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}])
+    assert (found["LSTM"], found["Loop"]) == (2, 0)
+
+
+def test_a_gru_that_resets_before(tmp_path: Path) -> None:
+    model = sequence(L.GRU(5, reset_after=False))
+    assert exported(model, tmp_path / "m.onnx", [{"x": SERIES}])["GRU"] == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "operators"),
+    [
+        pytest.param(lambda: L.Dense(4), {"MatMul": 1, "Add": 1}, id="dense"),
+        pytest.param(lambda: L.Dense(4, use_bias=False), {"MatMul": 1}, id="no bias"),
+        pytest.param(
+            lambda: L.Dense(4, activation="tanh"), {"MatMul": 1, "Add": 1, "Tanh": 1}, id="tanh"
+        ),
+        pytest.param(
+            lambda: L.EinsumDense("btd,dnh->btnh", output_shape=(None, 2, 4), bias_axes="nh"),
+            {"MatMul": 1, "Add": 1, "Reshape": 1},
+            id="heads",
+        ),
+        pytest.param(lambda: L.LayerNormalization(), {"LayerNormalization": 1}, id="norm"),
+        pytest.param(
+            lambda: L.LayerNormalization(center=False, scale=False, epsilon=1e-6),
+            {"LayerNormalization": 1},
+            id="bare norm",
+        ),
+    ],
+)
+def test_one_layer_on_three_axes(tmp_path: Path, layer: Any, operators: dict[str, int]) -> None:
+    feeds = [{"x": SERIES}, {"x": SERIES[:1, :2]}]
+    assert exported(sequence(layer()), tmp_path / "m.onnx", feeds) == operators
+
+
+def test_below_its_opset_a_layer_is_traced(tmp_path: Path) -> None:
+    model = sequence(L.LayerNormalization())
+    found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}], opset=13)
+    assert found["LayerNormalization"] == 0
+
+
+def attend(**options: Any) -> Any:
+    x = keras.Input((None, 6), name="x")
+    kept = keras.Input((None, None), dtype="bool", name="kept")
+    layer = L.MultiHeadAttention(2, 3)
+    return keras.Model([x, kept], layer(x, x, attention_mask=kept, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"use_causal_mask": True}], ids=str)
+def test_attention_with_a_mask(tmp_path: Path, options: dict[str, Any]) -> None:
+    x = RNG.normal(size=(3, 5, 6)).astype(np.float32)
+    kept = RNG.random((3, 5, 5)) > 0.4
+    kept[0, 1] = False
+    made_of = {"x": x, "kept": kept}
+    found = exported(
+        attend(**options), tmp_path / "m.onnx", [made_of], reference={"x": x, "kept": kept}
+    )
+    assert (found["Softmax"], found["MatMul"]) == (1, 6)
+
+
+def test_attention_over_another_sequence(tmp_path: Path) -> None:
+    a, b = keras.Input((None, 6), name="a"), keras.Input((None, 4), name="b")
+    model = keras.Model([a, b], L.MultiHeadAttention(2, 3, value_dim=5)(a, b))
+    feed = {
+        "a": RNG.normal(size=(2, 3, 6)).astype(np.float32),
+        "b": RNG.normal(size=(2, 7, 4)).astype(np.float32),
+    }
+    found = exported(model, tmp_path / "m.onnx", [feed])
+    assert found == {"MatMul": 6, "Add": 4, "Reshape": 4, "Transpose": 4, "Mul": 1, "Softmax": 1}
+
+
+def test_shapes_that_are_known_are_constants(tmp_path: Path) -> None:
+    x = keras.Input((4, 6), name="x")
+    model = keras.Model(x, L.Flatten()(L.Reshape((2, -1))(x)))
+    feed = {"x": RNG.normal(size=(3, 4, 6)).astype(np.float32)}
+    assert set(exported(model, tmp_path / "m.onnx", [feed])) == {"Reshape"}
+
+
+def test_a_layer_inside_of_a_layer_and_shared_weights(tmp_path: Path) -> None:
+    class Twice(L.Layer):  # type: ignore[misc] # keras ships no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = L.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(self.inner(x))
+
+    found = exported(sequence(Twice()), tmp_path / "m.onnx", [{"x": SERIES}])
+    assert found == {"MatMul": 2, "Add": 2}
+    initializers = onnx.load(tmp_path / "m.onnx").graph.initializer
+    assert sorted(len(tensor.dims) for tensor in initializers) == [1, 2]
+
+
+def test_a_subclass_keeps_what_it_computes(tmp_path: Path) -> None:
+    class Doubled(L.Dense):  # type: ignore[misc] # keras ships no types
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return 2 * super().call(inputs)
+
+    x = keras.Input((3,), name="x")
+    feed = {"x": SERIES[:, 0]}
+    exported(keras.Model(x, Doubled(2)(x)), tmp_path / "m.onnx", [feed])
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16"])
+def test_half_precision(tmp_path: Path, policy: str) -> None:
+    x = keras.Input((4, 3), name="x", dtype="float32")
+    y = L.Dense(4, dtype=policy)(x)
+    y = L.LayerNormalization(dtype=policy)(y)
+    model = keras.Model(x, L.GRU(3, dtype="float32")(L.Activation("linear", dtype="float32")(y)))
+    made = edgekit.export(randomised(model), tmp_path / "m.onnx")
+    assert made.path.exists()
+
+
+def test_classes_are_as_before_after_an_export(tmp_path: Path) -> None:
+    before = L.Dense.call, L.GRU.call, L.MultiHeadAttention._compute_attention
+    edgekit.export(sequence(L.Dense(2)), tmp_path / "m.onnx")
+    assert before == (L.Dense.call, L.GRU.call, L.MultiHeadAttention._compute_attention)
+
+
+def test_a_python_function_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Python(L.Layer):  # type: ignore[misc] # keras ships no types
+        def call(self, x: Any) -> Any:
+            y = tf.py_function(lambda a: a + 1, [x], tf.float32)
+            y.set_shape(x.shape)
+            return y
+
+    x = keras.Input((3,), name="x")
+    with pytest.raises(ExportError, match=r"Python function|EagerPyFunc"):
+        edgekit.export(keras.Model(x, Python()(x)), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
