@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import files, metrics, parity
 from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
-from edgekit.exporter import axes, convert, lowering, passes, sources, trace, zoo
+from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, zoo
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.validation import check
@@ -170,6 +170,7 @@ def _write_file(
         graph = trace.trace(source.model, source.inputs)
     model = ir.from_proto(convert.convert(graph, source.name, opset))
     lowering.lower(model, markers)
+    rewrites.rewrite(model)
     passes.clean_up(model)
     passes.name_interface(model, source.inputs, graph.output_names)
     passes.describe(model, source.name, source.about)

@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError, needs_extra, one_line
-from edgekit.exporter import lowering
+from edgekit.exporter import lowering, ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
                     output_names=list(graph.outputs),
                     opset=opset,
                     custom_ops={lowering.OPERATOR: lowering.DOMAIN},
+                    custom_op_handlers=dict(ops.HANDLERS),
                 )
         except Exception as error:  # tf2onnx raises whatever an op provokes
             raise ExportError(

@@ -29,20 +29,28 @@ CPU = "CPUExecutionProvider"
 class Provider:
     """A row of the table.
 
-    `alias` is what users type and `name` what onnxruntime calls it; `fix` brings the wheel.
-    A built-in provider may live in a shared `library` of its own that needs a `driver`; a plugin
+    `alias` is what users type and `name` what onnxruntime calls it; `install` brings the wheel,
+    in the place of the wheel `replaces`, since both install the one module `onnxruntime`. A built-in
+    provider may live in a shared `library` of its own that needs a `driver`; a plugin
     is registered from the package `plugin`.
     """
 
     alias: str
     name: str
     hardware: str
-    fix: str
+    install: str
+    replaces: str = ""
     platforms: tuple[str, ...] = ("linux", "win32", "darwin")
     library: str | None = None
     driver: str | None = None
     plugin: str | None = None
     fixed_shapes: bool = False
+
+    @property
+    def fix(self) -> str:
+        """The command that brings the wheel."""
+        remove = f"pip uninstall -y {self.replaces} && " if self.replaces else ""
+        return remove + self.install
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,8 @@ class Status:
     fix: str | None = None
 
 
-def _pip(extra: str, instead_of: str = "") -> str:
-    install = f"pip install 'edgekit-onnx[{extra}]'"
-    return f"pip uninstall -y {instead_of} && {install}" if instead_of else install
+def _pip(extra: str) -> str:
+    return f"pip install 'edgekit-onnx[{extra}]'"
 
 
 PROVIDERS = {
@@ -70,7 +77,8 @@ PROVIDERS = {
             "cuda",
             "CUDAExecutionProvider",
             "NVIDIA GPU",
-            _pip("cuda", instead_of="onnxruntime"),
+            _pip("cuda"),
+            replaces="onnxruntime",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_cuda.so",
             driver="libcuda.so.1",
@@ -79,7 +87,8 @@ PROVIDERS = {
             "tensorrt",
             "TensorrtExecutionProvider",
             "NVIDIA GPU",
-            _pip("cuda", instead_of="onnxruntime") + " tensorrt",
+            _pip("cuda") + " tensorrt",
+            replaces="onnxruntime",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_tensorrt.so",
             driver="libcuda.so.1",
@@ -96,7 +105,8 @@ PROVIDERS = {
             "openvino",
             "OpenVINOExecutionProvider",
             "Intel CPU, GPU and NPU",
-            _pip("openvino", instead_of="onnxruntime"),
+            _pip("openvino"),
+            replaces="onnxruntime",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
         ),
@@ -113,7 +123,8 @@ PROVIDERS = {
             "migraphx",
             "MIGraphXExecutionProvider",
             "AMD GPU",
-            "pip uninstall -y onnxruntime && pip install onnxruntime-migraphx",
+            "pip install onnxruntime-migraphx",
+            replaces="onnxruntime",
             platforms=("linux",),
             library="libonnxruntime_providers_migraphx.so",
         ),
@@ -121,7 +132,8 @@ PROVIDERS = {
             "rocm",
             "ROCMExecutionProvider",
             "AMD GPU",
-            "pip uninstall -y onnxruntime && pip install onnxruntime-rocm",
+            "pip install onnxruntime-rocm",
+            replaces="onnxruntime",
             platforms=("linux",),
             library="libonnxruntime_providers_rocm.so",
         ),
@@ -129,7 +141,8 @@ PROVIDERS = {
             "directml",
             "DmlExecutionProvider",
             "any GPU of a Windows machine",
-            "pip uninstall -y onnxruntime && pip install onnxruntime-directml",
+            "pip install onnxruntime-directml",
+            replaces="onnxruntime",
             platforms=("win32",),
         ),
         Provider(
@@ -259,7 +272,7 @@ def _check_library(ort: Any, row: Provider, library: str) -> None:
     except OSError as error:
         raise ProviderError(
             f"The provider {row.alias!r} cannot load the library {str(error).partition(':')[0]!r}",
-            row.fix,
+            row.install,
             step="library",
         ) from error
 

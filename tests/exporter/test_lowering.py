@@ -16,7 +16,7 @@ from edgekit.exporter import trace
 
 pytestmark = pytest.mark.keras
 keras: Any = pytest.importorskip("keras", reason="Keras is not installed: pip install '.[export]'")
-L = keras.layers
+L: Any = keras.layers
 
 
 def randomised(model: Any) -> Any:

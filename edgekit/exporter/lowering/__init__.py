@@ -97,8 +97,13 @@ class Builder:
         import onnx_ir as ir
 
         name = f"{self._path}/constant__{len(self.constants)}"
-        value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
-        value.shape, value.type = value.const_value.shape, ir.TensorType(value.const_value.dtype)
+        tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+        value = ir.Value(
+            name=name,
+            shape=ir.Shape(array.shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
+        )
         self.constants.append(value)
         return value
 

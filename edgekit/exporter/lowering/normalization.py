@@ -20,13 +20,13 @@ def plan_layer(layer: Any, inputs: Any) -> Call | None:
     # Keras computes float16 in float32 and casts back: another result than the operator's.
     if not last or layer.rms_scaling or inputs.dtype.name != layer.compute_dtype != "float16":
         return None
-    return Call([inputs], [inputs.shape])
+    depth = inputs.shape[-1]
+    return None if depth is None else Call([inputs], [inputs.shape], values=depth)
 
 
 def lower_layer(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     """One LayerNormalization; a scale that the layer does not have is one."""
     (x,) = inputs
-    depth = x.shape[-1] if x.shape is not None else None
-    scale = op.weight(layer.gamma) if layer.gamma is not None else np.ones(depth, op.dtype)
+    scale = op.weight(layer.gamma) if layer.gamma is not None else np.ones(values, op.dtype)
     bias = [op.weight(layer.beta)] if layer.beta is not None else []
     return [op.op("LayerNormalization", x, scale, *bias, axis=-1, epsilon=float(layer.epsilon))]
