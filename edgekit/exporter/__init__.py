@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     from edgekit.exporter.sources import Source
     from edgekit.parity import OutputParity
     from edgekit.signature import Feeds, Signature, TensorSpec
-
-# TensorFlow reads this when it is first imported: or its start-up messages fill the terminal.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 #: Samples of the reference where the source brings none.
 SAMPLES = 8

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import files
-from edgekit.errors import SourceError, needs_extra, one_line
-from edgekit.exporter import zoo
+from edgekit.errors import SourceError, one_line
+from edgekit.exporter import frameworks, zoo
 from edgekit.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def _from_zoo(
 def _from_file(path: Path, inputs: Sequence[TensorSpec] | None) -> Source:
     if not path.is_file():
         raise SourceError(f"The file {str(path)!r} does not exist: check the path.")
-    with needs_extra("load a Keras model"):
-        import keras
+    frameworks.load("load a Keras model")
+    import keras
 
-        zoo.register()
+    zoo.register()
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever a damaged file provokes
@@ -137,6 +137,7 @@ def _cannot_load(path: Path, error: Exception) -> str:
 
 
 def _from_factory(text: str, inputs: Sequence[TensorSpec] | None) -> Source:
+    frameworks.load("export a Keras model")
     module_name, _, attribute = text.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
@@ -152,8 +153,8 @@ def _from_factory(text: str, inputs: Sequence[TensorSpec] | None) -> Source:
 def _from_model(
     model: Any, inputs: Sequence[TensorSpec] | None, origin: dict[str, Any], name: str
 ) -> Source:
-    with needs_extra("export a Keras model"):
-        import keras
+    frameworks.load("export a Keras model")
+    import keras
 
     if not isinstance(model, keras.Layer):
         raise SourceError(

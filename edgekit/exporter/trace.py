@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import ExportError, needs_extra, one_line
+from edgekit.errors import ExportError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +30,6 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     output_names: tuple[str, ...]
-
-
-def tensorflow() -> Any:
-    """Import TensorFlow, or say which extra brings it."""
-    with needs_extra("export a Keras model"):
-        import tensorflow as tf
-    return tf
 
 
 def call(model: Any, specs: Sequence[TensorSpec], tensors: Sequence[Any]) -> Any:
@@ -101,7 +94,7 @@ def _layer_names(model: Any) -> list[str]:
 
 def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
     """Trace a model at inference and freeze it; raises `ExportError` that names the model."""
-    tf = tensorflow()
+    import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     names: list[str] = []
@@ -151,7 +144,8 @@ def _fold_captures(graph_def: Any, captured: Sequence[Any], traced: Any) -> None
     Freezing folds variables only; a table made in `call` or a Normalization layer's mean would
     come out as one more input of the graph.
     """
-    tf = tensorflow()
+    import tensorflow as tf
+
     values = {
         inner.name.partition(":")[0]: outer
         for outer, inner in traced.graph.captures

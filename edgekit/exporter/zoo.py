@@ -19,6 +19,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.errors import SourceError, needs_extra, one_line
+from edgekit.exporter import frameworks
 from model_defs import DATA, MODELS
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def register() -> None:
 
 def definition(name: str) -> ModuleType:
     """Import the module that defines a named model."""
-    with needs_extra(f"build the model {name!r}"):
-        return importlib.import_module(MODELS[name])
+    frameworks.load(f"build the model {name!r}")
+    return importlib.import_module(MODELS[name])
 
 
 def dataset_of(name: str, seed: int = 0) -> Dataset:
@@ -239,8 +240,8 @@ def _evenly(inputs: Feeds, count: int) -> Feeds:
 
 
 def _load(path: Path) -> Any:
-    with needs_extra("load a Keras model"):
-        import keras
+    import keras
+
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever a damaged file provokes

@@ -23,7 +23,7 @@ STANDARD_DOMAINS = {"", "ai.onnx"}
 
 def load(path: Path) -> Any:
     """Read a model with its external data; raises `QuantizeError` for one that is too large."""
-    with tool_errors("read", path, "check that it is a complete ONNX model"):
+    with tool_errors("read", "check that it is a complete ONNX model"):
         import onnx.inliner
         import onnx_ir as ir
 
@@ -63,7 +63,7 @@ def opset(model: Any) -> int:
 def raise_opset(path: Path, target: Path, version: int) -> None:
     """Write the model at a later opset."""
     advice = f"export it at opset {version} or later"
-    with tool_errors(f"raised to opset {version}", path, advice):
+    with tool_errors(f"raised to opset {version}", advice):
         import onnx
 
         onnx.save(onnx.version_converter.convert_version(onnx.load(path), version), target)

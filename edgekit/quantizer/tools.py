@@ -22,7 +22,7 @@ _ORT_WARNING, _ORT_FATAL = 2, 4
 
 
 @contextlib.contextmanager
-def tool_errors(step: str, path: Path, advice: str) -> Iterator[None]:
+def tool_errors(step: str, advice: str) -> Iterator[None]:
     """Run one step of onnx's or onnxruntime's tools quietly; raises `QuantizeError`.
 
     `step` completes "... cannot be <step>", `advice` says what to do. edgekit's own errors, a
@@ -38,8 +38,7 @@ def tool_errors(step: str, path: Path, advice: str) -> Iterator[None]:
             # onnxruntime's Fail, InvalidGraph, ... have no base in common, and the tools answer a
             # graph that they did not expect with whatever Python raises.
             raise QuantizeError(
-                f"The model {str(path)!r} cannot be {step} "
-                f"({type(error).__name__}: {one_line(error)}): {advice}."
+                f"The model cannot be {step} ({type(error).__name__}: {one_line(error)}): {advice}."
             ) from error
 
 
@@ -81,7 +80,7 @@ def preprocess(source: Path, target: Path) -> None:
     Without the tool's symbolic shape inference: it gives up on many Transformers, finds no more
     nodes to quantise on the others, and leaves files in the working folder when it fails.
     """
-    with tool_errors("prepared for quantisation", source, "check it with onnx.checker"):
+    with tool_errors("prepared for quantisation", "check it with onnx.checker"):
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         quant_pre_process(source, target, skip_symbolic_shape=True)
@@ -97,7 +96,7 @@ def run_static(
     recipe: Recipe,
 ) -> None:
     """Write the QDQ form of these nodes, with ranges from the reader's batches (min-max)."""
-    with tool_errors("quantised", source, "exclude the node at fault, or try dynamic-int8"):
+    with tool_errors("quantised", "exclude the node at fault, or try dynamic-int8"):
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
 
         quantize_static(
@@ -119,7 +118,7 @@ def run_static(
 
 def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Recipe) -> None:
     """Write these MatMul and Gemm nodes with int8 weights, one scale a column."""
-    with tool_errors("quantised", source, "exclude the node at fault, or try static-int8"):
+    with tool_errors("quantised", "exclude the node at fault, or try static-int8"):
         from onnxruntime.quantization import quantize_dynamic
 
         quantize_dynamic(
@@ -145,7 +144,7 @@ def run_fp16(source: Path, target: Path, *, op_types: Sequence[str], nodes: Sequ
 
     `op_types` and `nodes` stay in float. The nodes of the result are in no order.
     """
-    with tool_errors("converted to fp16", source, "try another recipe"):
+    with tool_errors("converted to fp16", "try another recipe"):
         import onnx
         from onnxruntime.transformers import float16
 
@@ -160,7 +159,7 @@ def run_fp16(source: Path, target: Path, *, op_types: Sequence[str], nodes: Sequ
 
 def check_opens(path: Path) -> None:
     """Raise `QuantizeError` where onnxruntime refuses what a tool made."""
-    with tool_errors("opened", path, "try another recipe"):
+    with tool_errors("opened", "try another recipe"):
         ort = require("onnxruntime", "quantise a model")
         options = ort.SessionOptions()
         options.log_severity_level = _ORT_FATAL

@@ -29,10 +29,10 @@ CPU = "CPUExecutionProvider"
 class Provider:
     """A row of the table.
 
-    `alias` is what users type and `name` what onnxruntime calls it; `install` brings the wheel,
-    in the place of the wheel `replaces`, since both install the one module `onnxruntime`. A built-in
-    provider may live in a shared `library` of its own that needs a `driver`; a plugin
-    is registered from the package `plugin`.
+    `alias` is what users type and `name` what onnxruntime calls it; `install` brings the wheel, in
+    the place of the wheel `replaces`, since both install the one module `onnxruntime`. A built-in
+    provider may live in a shared `library` of its own that needs a `driver`; a plugin is registered
+    from the package `plugin`.
     """
 
     alias: str

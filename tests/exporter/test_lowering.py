@@ -175,6 +175,19 @@ def test_shapes_that_are_known_are_constants(tmp_path: Path) -> None:
     assert set(exported(model, tmp_path / "m.onnx", [feed])) == {"Reshape"}
 
 
+def test_an_embedding_takes_ids_from_either_end(tmp_path: Path) -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    model = keras.Model(ids, L.Embedding(5, 3)(ids))
+    feed = {"ids": np.array([[0, 4, -1], [2, -5, 1]], np.int32)}
+    assert exported(model, tmp_path / "m.onnx", [feed]) == {"Gather": 1}
+
+
+def test_the_file_passes_strict_shape_inference(tmp_path: Path) -> None:
+    exported(attend(), tmp_path / "m.onnx", [])
+    model = onnx.load(tmp_path / "m.onnx")
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+
+
 def test_a_layer_inside_of_a_layer_and_shared_weights(tmp_path: Path) -> None:
     class Twice(L.Layer):  # type: ignore[misc] # keras ships no types
         def __init__(self) -> None:

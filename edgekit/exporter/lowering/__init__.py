@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError
-from edgekit.exporter.lowering import attention, dense, normalization, recurrent, reshape
+from edgekit.exporter.lowering import (
+    attention,
+    dense,
+    embedding,
+    normalization,
+    recurrent,
+    reshape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +104,7 @@ class Builder:
         import onnx_ir as ir
 
         name = f"{self._path}/constant__{len(self.constants)}"
-        tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+        tensor = ir.tensor(np.asarray(array, order="C"), name=name)
         value = ir.Value(
             name=name,
             shape=ir.Shape(array.shape),
@@ -132,6 +139,7 @@ def rows() -> tuple[Row, ...]:
         Row("SimpleRNN", "call", recurrent.plan, recurrent.lower, min_opset=15),
         Row("GRU", "call", recurrent.plan, recurrent.lower, min_opset=15),
         Row("LSTM", "call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row("Embedding", "call", embedding.plan, embedding.lower),
         Row("Flatten", "call", reshape.plan, reshape.lower),
         Row("Reshape", "call", reshape.plan, reshape.lower),
     )
@@ -211,9 +219,12 @@ def lower(model: Any, markers: Sequence[Marker]) -> None:
         made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
         graph = node.graph
         for constant in builder.constants:
-            constant.name = f"{constant.name}_{len(graph.initializers)}"
+            constant.name = f"{marker.layer.path}/constant__{len(graph.initializers)}"
             graph.initializers.add(constant)
+        names = [value.name for value in made]
         ir.convenience.replace_nodes_and_values(
             graph, node, [node], builder.nodes, list(node.outputs), made
         )
+        for value, name in zip(made, names, strict=True):
+            value.name = name
     model.opset_imports.pop(DOMAIN, None)
