@@ -20,7 +20,7 @@ MODELS: dict[str, str] = {
     "transformer": "model_defs.transformer",
     "seq2seq": "model_defs.seq2seq",
 }
-"""Model name -> module with `build`, `fit` and all that its data module offers. Needs keras."""
+"""Model name -> module with `build`, `TRAINING` and what its data module offers. Needs keras."""
 
 DATA: dict[str, str] = {
     "cnn": "model_defs.data.digits",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,27 +18,23 @@ from model_defs.data.countries import (
     majority,
     score,
 )
-from model_defs.training import fit_classifier
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from model_defs import Dataset
+from model_defs.training import Training
 
 __all__ = [
     "FLOOR",
     "METRIC",
     "TASK",
+    "TRAINING",
     "QueryKeyValueAttention",
     "baseline",
     "build",
     "data",
-    "fit",
     "majority",
     "score",
 ]
 
 FLOOR = 0.95
+TRAINING = Training(epochs=10, batch_size=64, learning_rate=2e-3, weight_decay=0.1)
 
 Shape = tuple[int | None, ...]
 
@@ -88,24 +84,3 @@ def build(
     x = QueryKeyValueAttention(units, name="attention")(query, key, value)
     x = keras.layers.Reshape((digits, 10), name="digits")(x)
     return keras.Model([query, key, value], x, name="attention")
-
-
-def fit(
-    model: keras.Model,
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    epochs: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Compile and train `model`, under 10 seconds on 2 cores."""
-    fit_classifier(
-        model,
-        dataset,
-        seed=seed,
-        epochs=epochs or 10,
-        batch_size=64,
-        learning_rate=2e-3,
-        weight_decay=0.1,
-        callbacks=callbacks,
-    )

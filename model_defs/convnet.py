@@ -16,16 +16,16 @@ from model_defs.data.digits import (
     majority,
     score,
 )
-from model_defs.training import fit_classifier
+from model_defs.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model_defs import Dataset
 
-__all__ = ["FLOOR", "METRIC", "TASK", "baseline", "build", "data", "fit", "majority", "score"]
+__all__ = ["FLOOR", "METRIC", "TASK", "TRAINING", "baseline", "build", "data", "majority", "score"]
 
 FLOOR = 0.96
+TRAINING = Training(epochs=15, batch_size=32, learning_rate=1e-3)
 
 
 def build(
@@ -47,23 +47,3 @@ def build(
     x = keras.layers.Dense(units, activation="relu", name="hidden")(x)
     x = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)
     return keras.Model([image], x, name="cnn")
-
-
-def fit(
-    model: keras.Model,
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    epochs: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Compile and train `model`, about 25 seconds on 2 cores."""
-    fit_classifier(
-        model,
-        dataset,
-        seed=seed,
-        epochs=epochs or 15,
-        batch_size=32,
-        learning_rate=1e-3,
-        callbacks=callbacks,
-    )

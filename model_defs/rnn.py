@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import keras
 
 from model_defs.data.vowels import (
@@ -16,16 +14,12 @@ from model_defs.data.vowels import (
     majority,
     score,
 )
-from model_defs.training import fit_classifier
+from model_defs.training import Training
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from model_defs import Dataset
-
-__all__ = ["FLOOR", "METRIC", "TASK", "baseline", "build", "data", "fit", "majority", "score"]
+__all__ = ["FLOOR", "METRIC", "TASK", "TRAINING", "baseline", "build", "data", "majority", "score"]
 
 FLOOR = 0.92
+TRAINING = Training(epochs=60, batch_size=16, learning_rate=1e-3, clipnorm=1.0)
 
 _CELLS = {
     "simple": keras.layers.SimpleRNN,
@@ -52,24 +46,3 @@ def build(
     x = _CELLS[cell](units, name="recurrent")(x)
     x = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)
     return keras.Model([series], x, name="rnn")
-
-
-def fit(
-    model: keras.Model,
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    epochs: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Compile and train `model`, about half a minute on 2 cores."""
-    fit_classifier(
-        model,
-        dataset,
-        seed=seed,
-        epochs=epochs or 60,
-        batch_size=16,
-        learning_rate=1e-3,
-        clipnorm=1.0,
-        callbacks=callbacks,
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import keras
 import numpy as np
 
@@ -19,22 +17,17 @@ from model_defs.data.emoji_names import (
     score,
 )
 from model_defs.data.text import PADDING
-from model_defs.training import fit_classifier
+from model_defs.training import Training
 from model_defs.transformer import build_seq2seq
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from model_defs import Dataset
 
 __all__ = [
     "FLOOR",
     "METRIC",
     "TASK",
+    "TRAINING",
     "baseline",
     "build",
     "data",
-    "fit",
     "majority",
     "parts",
     "score",
@@ -42,6 +35,9 @@ __all__ = [
 ]
 
 FLOOR = 0.42
+TRAINING = Training(
+    epochs=30, batch_size=16, learning_rate=3e-3, warmup_share=0.1, ignored_target=PADDING
+)
 
 
 def build(
@@ -91,25 +87,3 @@ def translate(model: keras.Model, source: np.ndarray, *, max_length: int) -> np.
         target[going, step + 1] = chosen[going]
         going &= chosen != END
     return target[:, 1:]
-
-
-def fit(
-    model: keras.Model,
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    epochs: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Compile and train `model`, fed the right tokens so far, about two minutes on 2 cores."""
-    fit_classifier(
-        model,
-        dataset,
-        seed=seed,
-        epochs=epochs or 30,
-        batch_size=16,
-        learning_rate=3e-3,
-        warmup_share=0.1,
-        sample_weight=(dataset.train_targets != PADDING).astype(np.float32),
-        callbacks=callbacks,
-    )

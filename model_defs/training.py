@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from model_defs import MODELS, Dataset
 
@@ -13,7 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-    import numpy as np
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained: Adam with these settings, on integer targets.
+
+    The learning rate rises over the first `warmup_share` of the steps and then falls to zero along
+    a cosine. That leaves nothing to choose when training stops, so no data is set aside for early
+    stopping and the held-out data stays unseen. Targets equal to `ignored_target` do not count.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_share: float = 0.0
+    clipnorm: float | None = None
+    weight_decay: float | None = None
+    ignored_target: int | None = None
 
 
 def train(
@@ -33,51 +51,43 @@ def train(
     dataset = module.data(seed)
     keras.utils.set_random_seed(seed)
     built = module.build(**(options or {}))
-    module.fit(built, dataset, seed=seed, epochs=epochs, callbacks=callbacks)
+    keras.utils.set_random_seed(seed)  # or the order of the data would depend on the model's size
+    settings: Training = module.TRAINING
+    fit(built, dataset, replace(settings, epochs=epochs or settings.epochs), callbacks)
     return built, dataset
 
 
-def fit_classifier(
+def fit(
     model: keras.Model,
     dataset: Dataset,
-    *,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    warmup_share: float = 0.0,
-    clipnorm: float | None = None,
-    weight_decay: float | None = None,
-    sample_weight: np.ndarray | None = None,
+    training: Training,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
-    """Compile `model` and train it, silently, on integer targets with Adam.
-
-    The learning rate rises over the first `warmup_share` of the steps and then falls to zero
-    along a cosine. That leaves nothing to choose when training stops, so no data is set aside
-    for early stopping and the held-out data stays unseen.
-    """
-    keras.utils.set_random_seed(seed)
-    samples = len(dataset.train_targets)
-    steps = epochs * -(-samples // batch_size)
-    warmup_steps = round(warmup_share * steps)
+    """Compile `model` and train it, silently."""
+    targets = dataset.train_targets
+    ignored = training.ignored_target
+    steps = training.epochs * -(-len(targets) // training.batch_size)
+    warmup_steps = round(training.warmup_share * steps)
+    rate = training.learning_rate
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else learning_rate,
+        initial_learning_rate=0.0 if warmup_steps else rate,
         decay_steps=steps - warmup_steps,
-        warmup_target=learning_rate if warmup_steps else None,
+        warmup_target=rate if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(schedule, clipnorm=clipnorm, weight_decay=weight_decay),
+        optimizer=keras.optimizers.Adam(
+            schedule, clipnorm=training.clipnorm, weight_decay=training.weight_decay
+        ),
         loss="sparse_categorical_crossentropy",
         weighted_metrics=["accuracy"],
     )
     model.fit(
         dataset.train_inputs,
-        dataset.train_targets,
-        sample_weight=sample_weight,
-        batch_size=batch_size,
-        epochs=epochs,
+        targets,
+        sample_weight=None if ignored is None else (targets != ignored).astype(np.float32),
+        batch_size=training.batch_size,
+        epochs=training.epochs,
         callbacks=list(callbacks),
         verbose=0,
     )

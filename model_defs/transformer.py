@@ -8,7 +8,7 @@ keeps the exported graph free of mask arithmetic.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,17 +24,13 @@ from model_defs.data.surnames import (
     majority,
     score,
 )
-from model_defs.training import fit_classifier
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from model_defs import Dataset
+from model_defs.training import Training
 
 __all__ = [
     "FLOOR",
     "METRIC",
     "TASK",
+    "TRAINING",
     "DecoderBlock",
     "EncoderBlock",
     "MaskedMean",
@@ -44,12 +40,12 @@ __all__ = [
     "build",
     "build_seq2seq",
     "data",
-    "fit",
     "majority",
     "score",
 ]
 
 FLOOR = 0.70
+TRAINING = Training(epochs=12, batch_size=64, learning_rate=2e-3, warmup_share=0.1)
 EPSILON = 1e-6
 
 Shape = tuple[int | None, ...]
@@ -266,27 +262,6 @@ def build_seq2seq(
     logits = decoder([target, encoder([source]), source])
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model([source, target], probabilities, name="seq2seq")
-
-
-def fit(
-    model: keras.Model,
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    epochs: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Compile and train `model`, about 100 seconds on 2 cores."""
-    fit_classifier(
-        model,
-        dataset,
-        seed=seed,
-        epochs=epochs or 12,
-        batch_size=64,
-        learning_rate=2e-3,
-        warmup_share=0.1,
-        callbacks=callbacks,
-    )
 
 
 def _norm(name: str) -> keras.layers.LayerNormalization:

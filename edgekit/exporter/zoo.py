@@ -54,7 +54,7 @@ class TrainRecord:
     baseline: float
     parameters: int
     seed: int
-    epochs: int | None
+    epochs: int
     options: dict[str, Any]
     seconds: float
     cached: bool = False
@@ -174,7 +174,7 @@ def train(
         baseline=float(baseline),
         parameters=int(model.count_params()),
         seed=seed,
-        epochs=epochs,
+        epochs=epochs or module.TRAINING.epochs,
         options=options,
         seconds=seconds,
     )
