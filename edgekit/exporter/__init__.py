@@ -18,6 +18,7 @@ from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, zoo
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
+from edgekit.signature import Signature
 from edgekit.validation import check
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from edgekit.exporter.sources import Source
     from edgekit.parity import OutputParity
-    from edgekit.signature import Feeds, Signature, TensorSpec
+    from edgekit.signature import Feeds, TensorSpec
 
 #: Samples of the reference where the source brings none.
 SAMPLES = 8
@@ -89,7 +90,8 @@ def export(
     if progress:
         progress(0.0, f"exporting {loaded.name}")
     if reference is not None:
-        loaded = dataclasses.replace(loaded, reference=reference)
+        checked = Signature(loaded.inputs, ()).check(reference)
+        loaded = dataclasses.replace(loaded, reference=checked)
     tied = axes.tie(loaded.model, loaded.inputs, loaded.reference)
     loaded = dataclasses.replace(loaded, inputs=tied)
     if target.suffix == ".onnx":
@@ -196,10 +198,11 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
         files.save_arrays(folder / "calibration.npz", {"inputs": source.calibration})
     if source.evaluation is not None:
         files.save_arrays(folder / "evaluation.npz", source.evaluation)
+    precision = _precision(source.model)
     variant = Variant(
-        name="fp32",
+        name=precision,
         file=FileEntry.of(exported.path),
-        precision="fp32",
+        precision=precision,
         recipe="float",
         opset=opset,
         measured={"parity": {"cpu": summary(exported.parity)}},
@@ -221,7 +224,7 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
     with runner:
         value = metrics.evaluate(Bundle(folder, manifest), runner)
     if value is not None:
-        Bundle(folder, manifest).record("fp32", "metric", "cpu", value)
+        Bundle(folder, manifest).record(precision, "metric", "cpu", value)
 
 
 def summary(evidence: dict[int, tuple[OutputParity, ...]]) -> list[dict[str, Any]]:
@@ -251,7 +254,7 @@ def _verify(
     source: Source, runner: Runner, reference: Reference
 ) -> dict[int, tuple[OutputParity, ...]]:
     """Compare the file with Keras on the reference and at other lengths of the free axes."""
-    tolerance = parity.TOLERANCES["fp16" if _is_half(source.model) else "fp32"]
+    tolerance = parity.TOLERANCES[_precision(source.model)]
     evidence = check(runner, reference, tolerance)
     other = runner.signature.sample(1, batch=3, axes=axes.sizes(source.inputs, 1))
     probe = Reference(other, trace.predict(source.model, source.inputs, other))
@@ -267,5 +270,6 @@ def _verify(
     return evidence
 
 
-def _is_half(model: Any) -> bool:
-    return any("16" in str(layer.compute_dtype) for layer in model.layers)
+def _precision(model: Any) -> str:
+    """Name the coarsest precision that a layer computes in: it decides what counts as equal."""
+    return "fp16" if any("16" in str(layer.compute_dtype) for layer in model.layers) else "fp32"

@@ -14,7 +14,7 @@ import pytest
 import edgekit
 from edgekit import exporter
 from edgekit.bundle import Bundle
-from edgekit.errors import ExportError, OutputError, SourceError
+from edgekit.errors import ExportError, FeedError, OutputError, SourceError
 from edgekit.exporter import Exported, passes, sources
 from edgekit.signature import TensorSpec
 
@@ -259,6 +259,18 @@ def _written(path: Path, content: bytes) -> Path:
 def _saved(path: Path, model: Any) -> Path:
     model.save(path)
     return path
+
+
+def test_a_reference_of_ones_own(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    bundle = edgekit.export(sequential(), tmp_path / "bundle", reference={"x": x})
+    assert isinstance(bundle, Bundle)
+    saved = bundle.data("reference")
+    assert saved is not None
+    assert np.array_equal(saved["inputs"]["x"], x)
+    with pytest.raises(FeedError, match="unknown 'y'"):
+        edgekit.export(sequential(), tmp_path / "other", reference={"y": x})
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_existing_output_is_refused_before_any_work(tmp_path: Path) -> None:
