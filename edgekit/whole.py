@@ -207,9 +207,13 @@ def _notes(rows: Sequence[Row], made: Sequence[Quantized]) -> list[str]:
         for row, one in zip(rows[1:], made, strict=True)
         for note in one.notes
     ]
-    for row in rows[1:]:
-        if row.against_float is not None and row.against_float.verdict != "faster":
-            notes.append(f"{row.variant}: not faster than float on this machine")
+    slow = [
+        row.variant
+        for row in rows[1:]
+        if row.against_float is not None and row.against_float.verdict != "faster"
+    ]
+    if slow:
+        notes.append(f"not faster than float on this machine: {', '.join(slow)}")
     return notes
 
 

@@ -227,7 +227,7 @@ def _clamped(model: Any) -> list[str]:
             tiny += int(((size > 0) & (size < FP16_TINY)).sum())
     notes = []
     if large:
-        notes.append(f"{large} weights beyond {FP16_MAX:g} were clamped to it")
+        notes.append(f"constants that were clamped to {FP16_MAX:g}, the most fp16 can say: {large}")
     if tiny:
-        notes.append(f"{tiny} weights below {FP16_TINY:g} were raised to it")
+        notes.append(f"constants that were raised to {FP16_TINY:g}, the least fp16 can say: {tiny}")
     return notes

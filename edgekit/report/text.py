@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.validation import ParityReport
     from edgekit.whole import Comparison, Row
 
-PIPE_WIDTH = 140
+PIPE_WIDTH = 160
 
 
 def show(*parts: Any) -> None:

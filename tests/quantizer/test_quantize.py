@@ -172,8 +172,8 @@ def test_fp16_notes_weights_that_it_cannot_say(tmp_path: Path) -> None:
         tmp_path / "m.onnx", nodes, {"x": ["batch", 8]}, {"y": ["batch", 8]}, weights
     )
     made = quantize(source, "fp16")
-    assert "4 weights beyond 65504 were clamped to it" in made.notes
-    assert "4 weights below 5.96e-08 were raised to it" in made.notes
+    assert "constants that were clamped to 65504, the most fp16 can say: 4" in made.notes
+    assert "constants that were raised to 5.96e-08, the least fp16 can say: 4" in made.notes
 
 
 def test_exclude_leaves_a_layer_in_float(tmp_path: Path) -> None:
