@@ -50,7 +50,7 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
     """Open a file in onnxruntime and in onnx, and count what is inside.
 
     `axes` gives free axes a length for `macs`; left out, the batch is 1 and any other axis
-    `signature.SAMPLE_AXIS`. Raises `ModelError` for a file that is no model.
+    what `Signature.sample` gives it. Raises `ModelError` for a file that is no model.
     """
     with open_runner(path) as runner:
         signature = runner.signature

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 Feeds = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
-#: A free axis that is not the batch gets this many steps where nothing says how many.
-SAMPLE_AXIS = 16
+#: The length of a free axis that is not the batch, where nothing says it: of a picture's, whose
+#: names end so, and of any other.
+SPATIAL = ("height", "width")
+SPATIAL_AXIS, SAMPLE_AXIS = 128, 16
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,12 @@ class Signature:
         """Make seeded inputs: floats in 0..1, integers in 0..1, booleans.
 
         Axis 0's name, where it is free, has length `batch`; another free axis has the length
-        that `axes` gives it, else `SAMPLE_AXIS`.
+        that `axes` gives it, else `SPATIAL_AXIS` or `SAMPLE_AXIS`.
         """
         rng = np.random.default_rng(seed)
-        sizes = dict.fromkeys(self.free_axes, SAMPLE_AXIS)
+        sizes = {
+            axis: SPATIAL_AXIS if axis.endswith(SPATIAL) else SAMPLE_AXIS for axis in self.free_axes
+        }
         sizes |= {s.shape[0]: batch for s in self.inputs if s.shape and isinstance(s.shape[0], str)}
         sizes |= axes or {}
         feeds: Feeds = {}

@@ -85,6 +85,22 @@ def test_sqnr_floor(floor: float, passed: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("want", "got", "failure"),
+    [
+        pytest.param([1e-3] * 4, [1.05e-3] * 4, "sqnr", id="small as a whole, 5% off"),
+        pytest.param([1e-3] * 4, [1.0000001e-3] * 4, None, id="small as a whole"),
+        pytest.param([0.0] * 4, [1e-9] * 4, None, id="zeros, nearly"),
+        pytest.param([0.0] * 4, [1e-3] * 4, "tolerance", id="zeros, not really"),
+    ],
+)
+def test_float_is_judged_by_its_own_scale(
+    want: list[float], got: list[float], failure: str | None
+) -> None:
+    found = compare_output("y", np.array([want]), np.array([got]), parity.TOLERANCES["fp32"])
+    assert found.failure == failure
+
+
+@pytest.mark.parametrize(
     ("array", "degenerate"),
     [
         pytest.param(np.zeros((3, 2)), True, id="zeros"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError
 from edgekit.exporter import trace
-from edgekit.signature import Signature, TensorSpec
+from edgekit.signature import SPATIAL, SPATIAL_AXIS, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,10 @@ def tie(
 
 def sizes(inputs: Sequence[TensorSpec], step: int) -> dict[str, int]:
     """Lengths for the free axes, all different, and different for another `step`."""
-    axes = Signature(tuple(inputs), ()).free_axes
-    return {axis: 3 + step * (2 + i) + 4 * i for i, axis in enumerate(axes)}
+    return {
+        axis: (SPATIAL_AXIS if axis.endswith(SPATIAL) else 3) + step * (2 + i) + 4 * i
+        for i, axis in enumerate(Signature(tuple(inputs), ()).free_axes)
+    }
 
 
 def output_shapes(runner: Runner, inputs: Sequence[TensorSpec]) -> dict[str, tuple[int | str, ...]]:

@@ -5,6 +5,7 @@ Only this module traces. It knows nothing of ONNX.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from edgekit.errors import ExportError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edgekit.signature import Feeds, Outputs, TensorSpec
 
@@ -109,7 +110,9 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         for spec in specs
     ]
     try:
-        traced = tf.function(inference, autograph=False).get_concrete_function(*signature)
+        function = tf.function(inference, autograph=False)
+        with _without_xla():
+            traced = function.get_concrete_function(*signature)
         frozen = convert_variables_to_constants_v2(
             traced, lower_control_flow=False, aggressive_inlining=True
         )
@@ -127,6 +130,26 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         tuple(tensor.name for tensor in frozen.outputs),
         tuple(names),
     )
+
+
+@contextlib.contextmanager
+def _without_xla() -> Iterator[None]:
+    """Trace functions that are marked for XLA without the mark.
+
+    Keras marks grouped convolutions so; they would stay calls that nothing can inline or convert.
+    """
+    import tensorflow as tf
+
+    original = tf.function
+
+    def function(func: Any = None, **options: Any) -> Any:
+        return original(func, **options | {"jit_compile": None})
+
+    tf.function = function
+    try:
+        yield
+    finally:
+        tf.function = original
 
 
 def _reason(error: Exception) -> str:

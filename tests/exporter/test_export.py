@@ -101,7 +101,16 @@ def equal_lengths() -> Any:
     return keras.Model([a, b], keras.layers.Add(name="sum")([a, b]))
 
 
+def grouped() -> Any:
+    """Keras marks a grouped convolution for XLA; the free axes are a picture's."""
+    x = keras.Input((None, None, 4), name="image")
+    y = keras.layers.Conv2D(6, 3, groups=2, strides=2, padding="same")(x)
+    y = keras.layers.DepthwiseConv2D(5, dilation_rate=2)(y)
+    return keras.Model(x, keras.layers.GlobalAveragePooling2D()(y))
+
+
 MODELS = [
+    grouped,
     sequential,
     convolutional,
     free_time,
