@@ -62,7 +62,7 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
         raise ModelError(
             f"The file {str(path)!r} cannot be read as ONNX ({one_line(error)}): give a whole file."
         ) from error
-    lengths = _lengths(signature, axes or {})
+    lengths = signature.lengths(signature.sample(axes=axes))
     macs, uncounted = _macs(onnx, model, lengths)
     return Inspection(
         path=path,
@@ -78,16 +78,6 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
-
-
-def _lengths(signature: Signature, axes: Mapping[str, int]) -> dict[str, int]:
-    feeds = signature.sample(axes=axes)
-    return {
-        axis: size
-        for spec in signature.inputs
-        for axis, size in zip(spec.shape, feeds[spec.name].shape, strict=True)
-        if isinstance(axis, str)
-    }
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

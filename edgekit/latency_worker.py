@@ -283,7 +283,7 @@ class _Child:
         if providers.resolve(provider).fixed_shapes:
             with open_runner(file, threads=threads) as probe:
                 feeds = feed(probe.signature)
-                fixed = bound_axes(probe.signature, feeds)
+                fixed = probe.signature.lengths(feeds)
         start = time.perf_counter_ns()
         runner = open_runner(
             file, provider=provider, threads=threads, allow_fallback=allow_fallback, axes=fixed
@@ -317,16 +317,6 @@ class _Child:
         samples = timed_block(self._run, int(block_ms * 1e6))
         cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
         return {"ns": samples, "cpu_ns": cpu, "wall_ns": wall, "peak_bytes": peak_memory_bytes()}
-
-
-def bound_axes(signature: Signature, feeds: Feeds) -> dict[str, int]:
-    """Give the length that each free axis has in a checked feed."""
-    return {
-        axis: size
-        for spec in signature.inputs
-        for axis, size in zip(spec.shape, feeds[spec.name].shape, strict=True)
-        if isinstance(axis, str)
-    }
 
 
 def _fallback(runner: Runner) -> str | None:

@@ -113,6 +113,15 @@ class Signature:
                 )
         return feeds
 
+    def lengths(self, feeds: Feeds) -> dict[str, int]:
+        """Give the length that each free axis has in a checked feed."""
+        return {
+            axis: size
+            for spec in self.inputs
+            for axis, size in zip(spec.shape, feeds[spec.name].shape, strict=True)
+            if isinstance(axis, str)
+        }
+
     @functools.cached_property
     def _slots(self) -> tuple[tuple[str, np.dtype[Any], tuple[int | str, ...]], ...]:
         return tuple((spec.name, numpy_dtype(spec), spec.shape) for spec in self.inputs)
