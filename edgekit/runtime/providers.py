@@ -32,7 +32,7 @@ class Provider:
     `alias` is what users type and `name` what onnxruntime calls it; `install` brings the wheel, in
     the place of the wheel `replaces`, since both install the one module `onnxruntime`. A built-in
     provider may live in a shared `library` of its own that needs a `driver`; a plugin is registered
-    from the package `plugin`.
+    from the package `plugin`, whose functions give the paths that it wants as options.
     """
 
     alias: str
@@ -44,6 +44,7 @@ class Provider:
     library: str | None = None
     driver: str | None = None
     plugin: str | None = None
+    plugin_paths: tuple[tuple[str, str], ...] = ()
     fixed_shapes: bool = False
 
     @property
@@ -117,6 +118,7 @@ PROVIDERS = {
             _pip("qnn"),
             platforms=("linux", "win32"),
             plugin="onnxruntime_qnn",
+            plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             fixed_shapes=True,
         ),
         Provider(
@@ -253,6 +255,12 @@ def plugin_devices(row: Provider) -> list[Any]:
             step="device",
         )
     return devices
+
+
+def plugin_options(row: Provider) -> dict[str, str]:
+    """Give the options that a plugin cannot do without: paths inside its own package."""
+    package = importlib.import_module(str(row.plugin))
+    return {option: str(getattr(package, function)()) for option, function in row.plugin_paths}
 
 
 def _devices(ort: Any, row: Provider) -> list[Any]:

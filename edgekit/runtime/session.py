@@ -213,7 +213,9 @@ def _open(
         else:
             names = [row.name, providers.CPU]
     if row.plugin is not None:
-        options.add_provider_for_devices(providers.plugin_devices(row), {})
+        options.add_provider_for_devices(
+            providers.plugin_devices(row), providers.plugin_options(row)
+        )
         names = []
     with _placement_errors(row, path, strict=strict), engine_errors(path, row.alias):
         # enable_fallback=0: or onnxruntime's own retry on the CPU hides the first error.

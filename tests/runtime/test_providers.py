@@ -124,6 +124,14 @@ def test_the_steps_of_a_plugin(
     assert caught.value.step == step
 
 
+def test_a_plugin_gets_the_paths_that_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Provider("x", "X", "X", "", plugin="x", plugin_paths=(("backend_path", "get_backend"),))
+    package = SimpleNamespace(get_backend=lambda: Path("/lib/backend.so"))
+    monkeypatch.setattr(importlib, "import_module", lambda name: package)
+    assert providers.plugin_options(row) == {"backend_path": "/lib/backend.so"}
+    assert providers.plugin_options(PROVIDERS["webgpu"]) == {}
+
+
 def test_a_provider_of_another_platform() -> None:
     row = Provider("x", "XExecutionProvider", "X", "", platforms=("plan9",))
     status = providers.status(row)
