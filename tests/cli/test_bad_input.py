@@ -19,6 +19,14 @@ from click.testing import CliRunner
 from edgekit.bundle import Bundle
 from edgekit.cli import cli
 
+#: Runs edgekit so that Ctrl-C reaches it: what a shell starts in the background ignores it.
+INTERRUPTIBLE = (
+    "import signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from edgekit.__main__ import main\n"
+    "main()\n"
+)
+
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {
@@ -151,7 +159,7 @@ def test_stdout_that_is_closed_early_is_no_error(bundle: Bundle) -> None:
 def test_ctrl_c_in_the_middle(bundle: Bundle) -> None:
     before = snapshot(bundle.path.parents[1])
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit", "bench", str(bundle.path), "--duration", "60"],
+        [sys.executable, "-c", INTERRUPTIBLE, "bench", str(bundle.path), "--duration", "60"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -15,7 +15,7 @@ import pytest
 
 from edgekit import whole
 from edgekit.bundle import Bundle
-from tests.cli.test_bad_input import check
+from tests.cli.test_bad_input import INTERRUPTIBLE, check
 from tests.cli.test_device import answer, run
 
 keras_only = pytest.mark.keras
@@ -95,7 +95,7 @@ def test_what_cannot_be_built(
 @keras_only
 def test_ctrl_c_while_training(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit", "train", "transformer", "--artifacts", str(tmp_path)],
+        [sys.executable, "-c", INTERRUPTIBLE, "train", "transformer", "--artifacts", str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
