@@ -44,8 +44,8 @@ __all__ = [
     "score",
 ]
 
-FLOOR = 0.70
-TRAINING = Training(epochs=12, batch_size=64, learning_rate=2e-3, warmup_share=0.1)
+FLOOR = 0.69
+TRAINING = Training(epochs=8, batch_size=64, learning_rate=2e-3, warmup_share=0.1)
 EPSILON = 1e-6
 
 Shape = tuple[int | None, ...]
