@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError, needs_extra, one_line
+from edgekit.filesize import model_bytes
 from edgekit.runtime.session import open_runner
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
         macs=macs,
         uncounted=uncounted,
         axes=lengths,
-        size_bytes=path.stat().st_size + sum(f.stat().st_size for f in _external(path, model)),
+        size_bytes=model_bytes(path),
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
@@ -86,16 +87,6 @@ def _nodes(graph: Any) -> Iterator[Any]:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 yield from _nodes(attribute.g)
-
-
-def _external(path: Path, model: Any) -> list[Path]:
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return [path.parent / name for name in sorted(names)]
 
 
 def _macs(onnx: Any, model: Any, lengths: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:

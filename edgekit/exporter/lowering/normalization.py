@@ -18,7 +18,8 @@ def plan_layer(layer: Any, inputs: Any) -> Call | None:
     axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     last = rank is not None and [axis % rank for axis in axes] == [rank - 1]
     # Keras computes float16 in float32 and casts back: another result than the operator's.
-    if not last or layer.rms_scaling or inputs.dtype.name != layer.compute_dtype != "float16":
+    exact = inputs.dtype.name == layer.compute_dtype != "float16"
+    if not last or layer.rms_scaling or not exact:
         return None
     depth = inputs.shape[-1]
     return None if depth is None else Call([inputs], [inputs.shape], values=depth)
