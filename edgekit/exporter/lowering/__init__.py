@@ -1,17 +1,20 @@
-"""Keras layers that have an ONNX operator of their own, lowered to it.
+"""Keras layers and functions that have an ONNX operator of their own, lowered to it.
 
-While a model is traced, such a layer's method leaves a marker in the TensorFlow graph instead of
-its computation: a `PyFunc` whose token is the marker's number. tf2onnx carries it through as a node
-of the domain `edgekit`, and `lower` replaces that node by ONNX nodes with the layer's weights. What
-a row cannot express (a mask it does not handle, another dtype) is traced as Keras has it.
+While a model is traced, such a layer's method (or a function of Keras's TensorFlow backend, where
+all of `keras.ops` ends up) leaves a marker in the TensorFlow graph instead of its computation: a
+`PyFunc` whose token is the marker's number. tf2onnx carries it through as a node of the domain
+`edgekit`, and `lower` replaces that node by ONNX nodes with the layer's weights. What a row cannot
+express (a mask it does not handle, another dtype) is traced as Keras has it.
 
-A row of `rows()` is all that a new layer needs.
+A row of `rows()` is all that a new layer or function needs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,34 +42,52 @@ DTYPES = ("float16", "float32", "float64")
 class Call:
     """What a row makes of one call: the tensors that go in, and the shapes that come out.
 
-    `finish` turns the tensors that come out into what the method returns. `values` are facts for
-    the lowering that only the call knew.
+    `dtypes` of what comes out, where they are not all the layer's own (the first input's for a
+    function). `finish` turns the tensors that come out into what the method returns. `values` are
+    facts for the lowering that only the call knew.
     """
 
     inputs: Sequence[Any]
     shapes: Sequence[Any]
     finish: Callable[[list[Any]], Any] = lambda outputs: outputs[0]
     values: Any = None
+    dtypes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method of one layer class: `plan` reads a call (None: leave it), `lower` writes ONNX."""
+    """One layer's method, `keras.layers:Dense.call`, or one function, `module:name`.
 
-    layer: str
-    method: str
+    `plan` reads a call, with the layer first where there is one, and answers None to leave it;
+    `lower` writes ONNX, given the layer (None for a function), `Call.values` and the inputs.
+    """
+
+    target: str
     plan: Callable[..., Call | None]
     lower: Callable[[Builder, Any, Any, list[Any]], list[Any]]
     min_opset: int = 13
 
+    @property
+    def owner(self) -> Any:
+        """The class or module whose attribute the row replaces."""
+        module, _, path = self.target.partition(":")
+        names = path.split(".")[:-1]
+        return functools.reduce(getattr, names, importlib.import_module(module))
+
+    @property
+    def name(self) -> str:
+        """The attribute's name."""
+        return self.target.rpartition(":")[2].rpartition(".")[2]
+
 
 @dataclass(frozen=True)
 class Marker:
-    """A call that was replaced while tracing."""
+    """A call that was replaced while tracing; `dtype` is what it computes in."""
 
     row: Row
     layer: Any
     call: Call
+    dtype: str
 
 
 class Builder:
@@ -123,25 +144,27 @@ class Builder:
         return np.array(values, np.int64)
 
 
+LAYERS = "keras.layers"
+
+
 def rows() -> tuple[Row, ...]:
     """Every lowering there is."""
     return (
-        Row("Dense", "call", dense.plan_dense, dense.lower_dense),
-        Row("EinsumDense", "call", dense.plan_einsum, dense.lower_einsum),
+        Row(f"{LAYERS}:Dense.call", dense.plan_dense, dense.lower_dense),
+        Row(f"{LAYERS}:EinsumDense.call", dense.plan_einsum, dense.lower_einsum),
         Row(
-            "LayerNormalization",
-            "call",
+            f"{LAYERS}:LayerNormalization.call",
             normalization.plan_layer,
             normalization.lower_layer,
             min_opset=17,
         ),
-        Row("MultiHeadAttention", "_compute_attention", attention.plan, attention.lower),
-        Row("SimpleRNN", "call", recurrent.plan, recurrent.lower, min_opset=15),
-        Row("GRU", "call", recurrent.plan, recurrent.lower, min_opset=15),
-        Row("LSTM", "call", recurrent.plan, recurrent.lower, min_opset=15),
-        Row("Embedding", "call", embedding.plan, embedding.lower),
-        Row("Flatten", "call", reshape.plan, reshape.lower),
-        Row("Reshape", "call", reshape.plan, reshape.lower),
+        Row(f"{LAYERS}:MultiHeadAttention._compute_attention", attention.plan, attention.lower),
+        Row(f"{LAYERS}:SimpleRNN.call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row(f"{LAYERS}:GRU.call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row(f"{LAYERS}:LSTM.call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row(f"{LAYERS}:Embedding.call", embedding.plan, embedding.lower),
+        Row(f"{LAYERS}:Flatten.call", reshape.plan, reshape.lower),
+        Row(f"{LAYERS}:Reshape.call", reshape.plan, reshape.lower),
     )
 
 
@@ -151,19 +174,19 @@ def marking(opset: int) -> Iterator[list[Marker]]:
 
     Classes are changed for the time of the block, so that layers inside of layers are found too.
     """
-    import keras
 
     markers: list[Marker] = []
     with contextlib.ExitStack() as stack:
         for row in rows():
             if opset >= row.min_opset:
-                stack.enter_context(_replaced(getattr(keras.layers, row.layer), row, markers))
+                replace = _method if inspect.isclass(row.owner) else _function
+                stack.enter_context(_replaced(row.owner, row.name, replace(row, markers)))
         yield markers
 
 
-@contextlib.contextmanager
-def _replaced(cls: Any, row: Row, markers: list[Marker]) -> Iterator[None]:
-    original = cls.__dict__[row.method]
+def _method(row: Row, markers: list[Marker]) -> Callable[..., Any]:
+    cls = row.owner
+    original = cls.__dict__[row.name]
 
     @functools.wraps(original)
     def method(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -173,14 +196,32 @@ def _replaced(cls: Any, row: Row, markers: list[Marker]) -> Iterator[None]:
             call = row.plan(layer, *args, **kwargs)
         if call is None or not _are_tensors(call.inputs):
             return original(layer, *args, **kwargs)
-        markers.append(Marker(row, layer, call))
-        return call.finish(_leave(len(markers) - 1, layer, call))
+        return _leave(Marker(row, layer, call, layer.compute_dtype), markers)
 
-    setattr(cls, row.method, method)
+    return method
+
+
+def _function(row: Row, markers: list[Marker]) -> Callable[..., Any]:
+    original = getattr(row.owner, row.name)
+
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        call = row.plan(*args, **kwargs)
+        if call is None or not _are_tensors(call.inputs):
+            return original(*args, **kwargs)
+        return _leave(Marker(row, None, call, call.inputs[0].dtype.name), markers)
+
+    return function
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    original = vars(owner)[name]
+    setattr(owner, name, replacement)
     try:
         yield
     finally:
-        setattr(cls, row.method, original)
+        setattr(owner, name, original)
 
 
 def _are_tensors(inputs: Sequence[Any]) -> bool:
@@ -189,16 +230,17 @@ def _are_tensors(inputs: Sequence[Any]) -> bool:
     return all(tf.is_tensor(tensor) for tensor in inputs)
 
 
-def _leave(index: int, layer: Any, call: Call) -> list[Any]:
+def _leave(marker: Marker, markers: list[Marker]) -> Any:
     import tensorflow as tf
 
-    outputs = tf.raw_ops.PyFunc(
-        input=list(call.inputs), token=str(index), Tout=[layer.compute_dtype] * len(call.shapes)
-    )
+    call = marker.call
+    dtypes = call.dtypes or [marker.dtype] * len(call.shapes)
+    outputs = tf.raw_ops.PyFunc(input=list(call.inputs), token=str(len(markers)), Tout=list(dtypes))
+    markers.append(marker)
     # The shape of a PyFunc is not in the graph; this op's is.
-    return [
-        tf.ensure_shape(output, shape) for output, shape in zip(outputs, call.shapes, strict=True)
-    ]
+    return call.finish(
+        [tf.ensure_shape(out, shape) for out, shape in zip(outputs, call.shapes, strict=True)]
+    )
 
 
 def lower(model: Any, markers: Sequence[Marker]) -> None:
@@ -215,11 +257,13 @@ def lower(model: Any, markers: Sequence[Marker]) -> None:
                 "it with keras.ops."
             )
         marker = markers[int(token.as_string())]
-        builder = Builder(marker.layer.path, marker.layer.compute_dtype)
+        # A function's marker is named after the scope of the layer that called it.
+        path = marker.layer.path if marker.layer else f"{node.name}/{marker.row.name}"
+        builder = Builder(path, marker.dtype)
         made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
         graph = node.graph
         for constant in builder.constants:
-            constant.name = f"{marker.layer.path}/constant__{len(graph.initializers)}"
+            constant.name = f"{path}/constant__{len(graph.initializers)}"
             graph.initializers.add(constant)
         names = [value.name for value in made]
         ir.convenience.replace_nodes_and_values(

@@ -1,7 +1,4 @@
-"""TensorFlow ops that tf2onnx has no handler for, written in ONNX.
-
-`HANDLERS` is handed to tf2onnx; a handler has its signature.
-"""
+"""The error function's family."""
 
 from __future__ import annotations
 
@@ -32,6 +29,3 @@ def erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
         dtypes=dtypes,
         name=name,
     )
-
-
-HANDLERS: dict[str, tuple[Any, list[Any]]] = {"Erfc": (erfc, [])}
