@@ -28,6 +28,8 @@ from edgekit.signature import Signature, TensorSpec
 FORMAT = "edgekit-bundle/1"
 MAX_MANIFEST_BYTES = 64 * 2**20
 DATA_FILES = ("reference", "calibration", "evaluation")
+#: What a model's external data file is named after it, where the weights do not fit into one.
+EXTERNAL = ".data"
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,13 @@ class Bundle:
         )
 
     def file(self, entry: FileEntry) -> Path:
-        """Give the path of a file of the bundle once its size and digest are checked."""
+        """Give the path of a file of the bundle once its size and digest are checked.
+
+        A model's external data is checked with it.
+        """
+        weights = self.manifest.data.get(f"{entry.path}{EXTERNAL}")
+        if weights is not None:
+            self.file(weights)
         path = self.path / entry.path
         if not path.is_file():
             raise BundleError(

@@ -56,13 +56,20 @@ def check_free(target: Path, *, force: bool) -> None:
 
 @contextlib.contextmanager
 def new_file(target: Path, *, force: bool = False) -> Iterator[Path]:
-    """Yield a path to write; move it to `target` when the block ends without an error."""
+    """Yield a path to write; move it to `target` when the block ends without an error.
+
+    What the block writes beside it (a model's external data) goes with it, and before it.
+    """
     if target.is_dir():
         raise OutputError(f"The output {str(target)!r} is a folder: give the name of a file.")
     with _beside(target, force=force) as folder:
         made = folder / target.name
         yield made
-        check_free(target, force=force)
+        beside = [path for path in folder.iterdir() if path != made]
+        for path in (target, *(target.parent / path.name for path in beside)):
+            check_free(path, force=force)
+        for path in beside:
+            path.replace(target.parent / path.name)
         made.replace(target)
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import files, metrics, parity
-from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
+from edgekit.bundle import EXTERNAL, Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
-from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, zoo
+from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, writer, zoo
+from edgekit.filesize import model_bytes
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature
@@ -160,6 +161,32 @@ def _write_file(
     source: Source, path: Path, opset: int, seed: int
 ) -> tuple[Exported, Reference, Runner]:
     """Convert, write, open, and compare with Keras; the open runner comes back for the metric."""
+    model = _converted(source, opset)
+    signature = Signature(source.inputs, ())
+    inputs = signature.check(source.reference or signature.sample(seed, batch=SAMPLES))
+    references = [
+        Reference(feeds, trace.predict(source.model, source.inputs, feeds))
+        for feeds in (inputs, axes.probe(signature, inputs))
+    ]
+    answers = [(each.inputs, each.outputs) for each in references]
+    passes.name_interface(model, source.inputs, axes.output_shapes(signature, answers))
+    passes.describe(model, source.name, source.about)
+    writer.save(model, path)
+    try:
+        runner = open_runner(path)
+        evidence = _verify(source, runner, *references)
+    except ModelError as error:
+        raise ExportError(
+            f"The converted model {source.name!r} does not run "
+            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, "
+            "please report it with the model."
+        ) from error
+    exported = Exported(path, runner.signature, opset, evidence, model_bytes(path))
+    return exported, references[0], runner
+
+
+def _converted(source: Source, opset: int) -> Any:
+    """Convert a model, without the names and shapes of its interface."""
     import onnx_ir as ir
 
     with lowering.marking(opset) as markers:
@@ -168,27 +195,7 @@ def _write_file(
     lowering.lower(model, markers)
     rewrites.rewrite(model)
     passes.clean_up(model)
-    passes.name_interface(model, source.inputs, graph.output_names)
-    passes.describe(model, source.name, source.about)
-    ir.save(model, path)
-    try:
-        with open_runner(path) as probe:
-            passes.name_output_axes(model, axes.output_shapes(probe, source.inputs))
-        ir.save(model, path)
-        runner = open_runner(path)
-    except ModelError as error:
-        raise ExportError(
-            f"The converted model {source.name!r} does not run "
-            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, "
-            "please report it with the model."
-        ) from error
-    inputs = source.reference or runner.signature.sample(seed, batch=SAMPLES)
-    reference = Reference(
-        runner.signature.check(inputs), trace.predict(source.model, source.inputs, inputs)
-    )
-    evidence = _verify(source, runner, reference)
-    size = path.stat().st_size
-    return Exported(path, runner.signature, opset, evidence, size), reference, runner
+    return model
 
 
 def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
@@ -211,7 +218,8 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
         name=source.name,
         signature=exported.signature,
         variants=(variant,),
-        data={path.stem: FileEntry.of(path) for path in sorted(folder.glob("*.npz"))},
+        data={path.stem: FileEntry.of(path) for path in sorted(folder.glob("*.npz"))}
+        | {path.name: FileEntry.of(path) for path in folder.glob(f"*{EXTERNAL}")},
         task=source.about.get("task"),
         metric=source.about.get("metric"),
         labels=tuple(source.about.get("labels") or ()),
@@ -251,14 +259,13 @@ def tool_versions() -> dict[str, str]:
 
 
 def _verify(
-    source: Source, runner: Runner, reference: Reference
+    source: Source, runner: Runner, reference: Reference, probe: Reference
 ) -> dict[int, tuple[OutputParity, ...]]:
     """Compare the file with Keras on the reference and at other lengths of the free axes."""
     tolerance = parity.TOLERANCES[_precision(source.model)]
     evidence = check(runner, reference, tolerance)
-    other = runner.signature.sample(1, batch=3, axes=axes.sizes(source.inputs, 1))
-    probe = Reference(other, trace.predict(source.model, source.inputs, other))
-    found = [*evidence.values(), *check(runner, probe, tolerance).values()]
+    other = parity.compare(probe.outputs, runner.run(probe.inputs), tolerance)
+    found = [*evidence.values(), other]
     for outputs in found:
         for output in outputs:
             if not output.passed:

@@ -1,12 +1,13 @@
 """Free axes: which inputs share a length, and which lengths the outputs follow.
 
 Neither is written in a Keras model, so both are measured: Keras is run on lengths that all differ,
-and the exported file on two sets of lengths.
+and its answers to two sets of lengths are compared.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,7 @@ from edgekit.signature import SPATIAL, SPATIAL_AXIS, Signature, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.runtime.session import Runner
-    from edgekit.signature import Feeds
+    from edgekit.signature import Feeds, Outputs
 
 
 def tie(
@@ -49,18 +49,33 @@ def sizes(inputs: Sequence[TensorSpec], step: int) -> dict[str, int]:
     }
 
 
-def output_shapes(runner: Runner, inputs: Sequence[TensorSpec]) -> dict[str, tuple[int | str, ...]]:
-    """Measure the outputs' shapes at two sets of lengths, and name the axes that follow an input's.
+def probe(signature: Signature, reference: Feeds) -> Feeds:
+    """Make inputs whose free axes all have other lengths than in the reference, and than another.
 
-    A conversion's own shapes are not trusted: what the file answers is. Raises `ExportError` for an
+    What answers right on both has not fixed a length that is free.
+    """
+    used = signature.lengths(reference)
+    lengths = next(
+        lengths
+        for lengths in (sizes(signature.inputs, step) for step in itertools.count(1))
+        if all(lengths[axis] != used[axis] for axis in lengths)
+    )
+    return signature.sample(1, axes=lengths)
+
+
+def output_shapes(
+    signature: Signature, answers: Sequence[tuple[Feeds, Outputs]]
+) -> dict[str, tuple[int | str, ...]]:
+    """Name the axes of the outputs that follow an input's, from two answers to other lengths.
+
+    A conversion's own shapes are not trusted: what Keras answers is. Raises `ExportError` for an
     output whose rank depends on the input.
     """
-    signature = Signature(tuple(inputs), ())
-    lengths = [sizes(inputs, step) for step in (1, 2)]
-    outputs = [runner.run(signature.sample(0, axes=each)) for each in lengths]
+    (feeds, outputs), (other_feeds, other_outputs) = answers
+    lengths, others = signature.lengths(feeds), signature.lengths(other_feeds)
     shapes: dict[str, tuple[int | str, ...]] = {}
-    for name, first in outputs[0].items():
-        second = outputs[1][name]
+    for name, first in outputs.items():
+        second = other_outputs[name]
         if first.ndim != second.ndim:
             raise ExportError(
                 f"The output {name!r} has {first.ndim} or {second.ndim} axes depending on the "
@@ -68,7 +83,7 @@ def output_shapes(runner: Runner, inputs: Sequence[TensorSpec]) -> dict[str, tup
             )
         axes: list[int | str] = []
         for i, pair in enumerate(zip(first.shape, second.shape, strict=True)):
-            named = [axis for axis in lengths[0] if (lengths[0][axis], lengths[1][axis]) == pair]
+            named = [axis for axis in lengths if (lengths[axis], others[axis]) == pair]
             free = named[0] if named else f"{name}_axis{i}"
             axes.append(free if named or pair[0] != pair[1] else pair[0])
         shapes[name] = tuple(axes)

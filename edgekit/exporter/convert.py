@@ -27,21 +27,13 @@ MIN_OPSET = 13
 def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
     """Convert a frozen graph to an ONNX ModelProto; raises `ExportError` naming the op at fault."""
     with needs_extra("convert to ONNX"):
-        import tf2onnx
+        import tf2onnx  # noqa: F401 - the import is the effect
     with _captured_log() as problems:
         try:
             with warnings.catch_warnings():
                 # tf2onnx calls numpy and TensorFlow in ways that both deprecate.
                 warnings.simplefilter("ignore")
-                proto, _ = tf2onnx.convert.from_graph_def(
-                    graph.graph_def,
-                    name=name,
-                    input_names=list(graph.inputs),
-                    output_names=list(graph.outputs),
-                    opset=opset,
-                    custom_ops={lowering.OPERATOR: lowering.DOMAIN},
-                    custom_op_handlers=dict(ops.HANDLERS),
-                )
+                proto = _model(graph, name, opset)
         except Exception as error:  # tf2onnx raises whatever an op provokes
             raise ExportError(
                 f"The model {name!r} cannot be converted ({one_line(error)}): replace the layer "
@@ -53,6 +45,27 @@ def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
             "this op, or export the model without it."
         )
     return proto
+
+
+def _model(graph: Graph, name: str, opset: int) -> Any:
+    """Do what `tf2onnx.convert` does, without the copies of the graph that it takes on the way."""
+    import tensorflow as tf
+    from tf2onnx import optimizer, tf_loader, tfonnx
+    from tf2onnx.convert import make_default_custom_op_handler
+
+    inputs, outputs = list(graph.inputs), list(graph.outputs)
+    marker = make_default_custom_op_handler(lowering.DOMAIN)
+    with tf.Graph().as_default() as tf_graph:
+        tf.import_graph_def(tf_loader.tf_optimize(inputs, outputs, graph.graph_def), name="")
+        converted = tfonnx.process_tf_graph(
+            tf_graph,
+            continue_on_error=True,
+            opset=opset,
+            custom_op_handlers={**ops.HANDLERS, lowering.OPERATOR: (marker, [])},
+            input_names=inputs,
+            output_names=outputs,
+        )
+    return optimizer.optimize_graph(converted, catch_errors=False).make_model(name)
 
 
 @contextlib.contextmanager

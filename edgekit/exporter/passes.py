@@ -45,8 +45,10 @@ def clean_up(model: Any) -> None:
                 value.shape = None
 
 
-def name_interface(model: Any, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> None:
-    """Give inputs and outputs their Keras names, and everything inside readable ones.
+def name_interface(
+    model: Any, inputs: Sequence[TensorSpec], outputs: Mapping[str, Sequence[int | str]]
+) -> None:
+    """Give inputs and outputs their Keras names and shapes, and everything inside readable names.
 
     Ensures that the graph has exactly these inputs and outputs, and that the same model gets the
     same names each time. Raises `ExportError` where the conversion lost or added one.
@@ -69,22 +71,15 @@ def name_interface(model: Any, inputs: Sequence[TensorSpec], outputs: Sequence[s
     for value, spec in zip(graph.inputs, inputs, strict=True):
         value.name = spec.name
         value.shape = ir.Shape(spec.shape)
-    for value, name in zip(graph.outputs, outputs, strict=True):
+    for value, (name, shape) in zip(graph.outputs, outputs.items(), strict=True):
         value.name = name
+        value.shape = ir.Shape(shape)
     taken = {spec.name for spec in inputs} | set(outputs)
     for value, name in zip(values, readable, strict=True):
         value.name = _free(name, taken)
     taken = set()
     for node in graph.all_nodes():
         node.name = _free(_COUNTER.sub("", node.name or "") or node.op_type, taken)
-
-
-def name_output_axes(model: Any, shapes: Mapping[str, Sequence[int | str]]) -> None:
-    """Write the measured shapes of the outputs into the file."""
-    import onnx_ir as ir
-
-    for value in model.graph.outputs:
-        value.shape = ir.Shape(shapes[value.name])
 
 
 def describe(model: Any, name: str, about: Mapping[str, Any]) -> None:

@@ -30,7 +30,6 @@ class Graph:
     graph_def: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    output_names: tuple[str, ...]
 
 
 def call(model: Any, specs: Sequence[TensorSpec], tensors: Sequence[Any]) -> Any:
@@ -96,13 +95,9 @@ def _layer_names(model: Any) -> list[str]:
 def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
     """Trace a model at inference and freeze it; raises `ExportError` that names the model."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    names: list[str] = []
 
     def inference(*tensors: Any) -> list[Any]:
         outputs = call(model, specs, tensors)
-        names[:] = output_names(model, specs, outputs)
         return [tf.identity(tensor) for tensor in tf.nest.flatten(outputs)]
 
     signature = [
@@ -113,23 +108,38 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         function = tf.function(inference, autograph=False)
         with _without_xla():
             traced = function.get_concrete_function(*signature)
-        frozen = convert_variables_to_constants_v2(
-            traced, lower_control_flow=False, aggressive_inlining=True
-        )
+        graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
             f"The model {model.name!r} cannot be traced ({_reason(error)}): check that it runs "
             f"on inputs of {', '.join(map(str, specs))}."
         ) from error
-    graph_def = frozen.graph.as_graph_def(add_shapes=True)
+    graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
-    _fold_captures(graph_def, frozen.inputs[kept:], traced)
+    _fold_captures(graph_def, inputs[kept:], traced)
     return Graph(
         graph_def,
-        tuple(tensor.name for tensor in frozen.inputs[:kept]),
-        tuple(tensor.name for tensor in frozen.outputs),
-        tuple(names),
+        tuple(tensor.name for tensor in inputs[:kept]),
+        tuple(tensor.name for tensor in outputs),
     )
+
+
+def _frozen(traced: Any) -> tuple[Any, Sequence[Any], Sequence[Any]]:
+    """Give a traced function's graph, inputs and outputs, with variables folded to constants.
+
+    Keras's own variables are constants already; freezing takes as long as tracing, and is left to
+    models with variables that TensorFlow made, and with functions (loops, branches) to inline.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    variables = any(outer.dtype == tf.resource for outer, _ in traced.graph.captures)
+    if not variables and not traced.graph.as_graph_def().library.function:
+        return traced.graph, traced.inputs, traced.outputs
+    frozen = convert_variables_to_constants_v2(
+        traced, lower_control_flow=False, aggressive_inlining=True
+    )
+    return frozen.graph, frozen.inputs, frozen.outputs
 
 
 @contextlib.contextmanager

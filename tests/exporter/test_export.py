@@ -14,7 +14,7 @@ import pytest
 import edgekit
 from edgekit import exporter
 from edgekit.bundle import Bundle
-from edgekit.errors import ExportError, FeedError, OutputError, SourceError
+from edgekit.errors import BundleError, ExportError, FeedError, OutputError, SourceError
 from edgekit.exporter import Exported, passes, sources
 from edgekit.signature import TensorSpec
 
@@ -379,3 +379,39 @@ def test_inputs_are_parsed(text: str, spec: TensorSpec) -> None:
 def test_inputs_that_are_not_understood(text: str) -> None:
     with pytest.raises(SourceError, match="write name:dtype"):
         sources.parse_input(text)
+
+
+def test_external_data_goes_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter.writer, "EXTERNAL_BYTES", 1)
+    model = keras.Sequential([keras.Input((16,), name="x"), keras.layers.Dense(16)])
+    result = edgekit.export(model, tmp_path / "out" / "model.onnx")
+    written = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in written] == ["model.onnx", "model.onnx.data"]
+    assert isinstance(result, Exported)
+    assert result.size_bytes == sum(path.stat().st_size for path in written)
+    bundle = edgekit.export(model, tmp_path / "bundle")
+    edgekit.open(bundle.path).close()
+    data = bundle.path / "model.onnx.data"
+    data.write_bytes(data.read_bytes()[::-1])
+    with pytest.raises(BundleError, match=r"'.*model\.onnx\.data' does not match the sha256"):
+        edgekit.open(bundle.path)
+
+
+def test_large_weights_stay_out_of_the_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever uses them: every weight here is large, one is read twice and one inside a loop."""
+    monkeypatch.setattr(exporter.lowering.weights, "LARGE_BYTES", 1)
+    layers = keras.layers
+    x = keras.Input((8, 8, 3), name="x")
+    shared = layers.Conv2D(3, 3, padding="same", activation="relu")
+    y = layers.BatchNormalization()(shared(shared(x)))
+    y = layers.DepthwiseConv2D(3)(y)
+    y = layers.Conv2DTranspose(2, 2, strides=2)(y)
+    steps = layers.Reshape((12, 24))(y)
+    masked = layers.Masking()(steps)
+    y = layers.GRU(3, return_sequences=True)(masked)
+    model = keras.Model(x, layers.GlobalAveragePooling1D()(y))
+    edgekit.export(model, tmp_path / "model.onnx")
+    names = {i.name for i in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert "gru/gru_cell/kernel" in names

@@ -28,7 +28,9 @@ from edgekit.exporter.lowering import (
     normalization,
     recurrent,
     reshape,
+    weights,
 )
+from edgekit.exporter.lowering.weights import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,22 +124,13 @@ class Builder:
 
     def constant(self, array: np.ndarray[Any, Any]) -> Any:
         """Add an initializer."""
-        import onnx_ir as ir
-
-        name = f"{self._path}/constant__{len(self.constants)}"
-        tensor = ir.tensor(np.asarray(array, order="C"), name=name)
-        value = ir.Value(
-            name=name,
-            shape=ir.Shape(array.shape),
-            type=ir.TensorType(tensor.dtype),
-            const_value=tensor,
-        )
+        value = _initializer(f"{self._path}/constant__{len(self.constants)}", array)
         self.constants.append(value)
         return value
 
     def weight(self, variable: Any) -> np.ndarray[Any, Any]:
         """Read a layer's variable in the dtype that it computes in."""
-        return np.asarray(variable).astype(self.dtype)
+        return weights.value(variable).astype(self.dtype, copy=False)
 
     def ints(self, *values: int) -> np.ndarray[Any, Any]:
         """Make an int64 vector, as shapes and axes are given."""
@@ -169,14 +162,16 @@ def rows() -> tuple[Row, ...]:
 
 
 @contextlib.contextmanager
-def marking(opset: int) -> Iterator[list[Marker]]:
+def marking(opset: int) -> Iterator[list[Marker | Weight]]:
     """Let the layers of `rows()` leave markers inside the block; gives the list they go to.
+
+    Large weights leave markers too, where they are read.
 
     Classes are changed for the time of the block, so that layers inside of layers are found too.
     """
-
-    markers: list[Marker] = []
+    markers: list[Marker | Weight] = []
     with contextlib.ExitStack() as stack:
+        stack.enter_context(weights.lifted(lambda weight: _leave_weight(weight, markers)))
         for row in rows():
             if opset >= row.min_opset:
                 replace = _method if inspect.isclass(row.owner) else _function
@@ -184,7 +179,7 @@ def marking(opset: int) -> Iterator[list[Marker]]:
         yield markers
 
 
-def _method(row: Row, markers: list[Marker]) -> Callable[..., Any]:
+def _method(row: Row, markers: list[Marker | Weight]) -> Callable[..., Any]:
     cls = row.owner
     original = cls.__dict__[row.name]
 
@@ -201,7 +196,7 @@ def _method(row: Row, markers: list[Marker]) -> Callable[..., Any]:
     return method
 
 
-def _function(row: Row, markers: list[Marker]) -> Callable[..., Any]:
+def _function(row: Row, markers: list[Marker | Weight]) -> Callable[..., Any]:
     original = getattr(row.owner, row.name)
 
     @functools.wraps(original)
@@ -230,23 +225,31 @@ def _are_tensors(inputs: Sequence[Any]) -> bool:
     return all(tf.is_tensor(tensor) for tensor in inputs)
 
 
-def _leave(marker: Marker, markers: list[Marker]) -> Any:
-    import tensorflow as tf
-
+def _leave(marker: Marker, markers: list[Marker | Weight]) -> Any:
     call = marker.call
     dtypes = call.dtypes or [marker.dtype] * len(call.shapes)
-    outputs = tf.raw_ops.PyFunc(input=list(call.inputs), token=str(len(markers)), Tout=list(dtypes))
     markers.append(marker)
+    return call.finish(_mark(len(markers) - 1, call.inputs, dtypes, call.shapes))
+
+
+def _leave_weight(weight: Weight, markers: list[Marker | Weight]) -> Any:
+    held = weight.variable
+    markers.append(weight)
+    return _mark(len(markers) - 1, [], [held.dtype], [held.shape])[0]
+
+
+def _mark(
+    index: int, inputs: Sequence[Any], dtypes: Sequence[str], shapes: Sequence[Any]
+) -> list[Any]:
+    import tensorflow as tf
+
+    outputs = tf.raw_ops.PyFunc(input=list(inputs), token=str(index), Tout=list(dtypes))
     # The shape of a PyFunc is not in the graph; this op's is.
-    return call.finish(
-        [tf.ensure_shape(out, shape) for out, shape in zip(outputs, call.shapes, strict=True)]
-    )
+    return [tf.ensure_shape(out, shape) for out, shape in zip(outputs, shapes, strict=True)]
 
 
-def lower(model: Any, markers: Sequence[Marker]) -> None:
+def lower(model: Any, markers: Sequence[Marker | Weight]) -> None:
     """Replace every marker by ONNX nodes; ensures that the model has none left."""
-    import onnx_ir as ir
-
     for node in list(model.graph.all_nodes()):
         if node.domain != DOMAIN or node.op_type != OPERATOR:
             continue
@@ -257,18 +260,51 @@ def lower(model: Any, markers: Sequence[Marker]) -> None:
                 "it with keras.ops."
             )
         marker = markers[int(token.as_string())]
-        # A function's marker is named after the scope of the layer that called it.
-        path = marker.layer.path if marker.layer else f"{node.name}/{marker.row.name}"
-        builder = Builder(path, marker.dtype)
-        made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
-        graph = node.graph
-        for constant in builder.constants:
-            constant.name = f"{path}/constant__{len(graph.initializers)}"
-            graph.initializers.add(constant)
-        names = [value.name for value in made]
-        ir.convenience.replace_nodes_and_values(
-            graph, node, [node], builder.nodes, list(node.outputs), made
-        )
-        for value, name in zip(made, names, strict=True):
-            value.name = name
+        if isinstance(marker, Weight):
+            _restore(model.graph, node, marker)
+        else:
+            _write(node, marker)
     model.opset_imports.pop(DOMAIN, None)
+
+
+def _restore(graph: Any, node: Any, weight: Weight) -> None:
+    """Put a weight's initializer in the place of its marker; one that is there is shared."""
+    import onnx_ir as ir
+
+    name = f"{weight.variable.path}__{id(weight.variable)}"
+    if name not in graph.initializers:
+        graph.register_initializer(_initializer(name, weight.array()))
+    ir.convenience.replace_all_uses_with(node.outputs[0], graph.initializers[name])
+    node.graph.remove(node, safe=True)
+
+
+def _write(node: Any, marker: Marker) -> None:
+    """Put the nodes of a marker's row in its place."""
+    import onnx_ir as ir
+
+    # A function's marker is named after the scope of the layer that called it.
+    path = marker.layer.path if marker.layer else f"{node.name}/{marker.row.name}"
+    builder = Builder(path, marker.dtype)
+    made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
+    graph = node.graph
+    for constant in builder.constants:
+        constant.name = f"{path}/constant__{len(graph.initializers)}"
+        graph.initializers.add(constant)
+    names = [value.name for value in made]
+    ir.convenience.replace_nodes_and_values(
+        graph, node, [node], builder.nodes, list(node.outputs), made
+    )
+    for value, name in zip(made, names, strict=True):
+        value.name = name
+
+
+def _initializer(name: str, array: np.ndarray[Any, Any]) -> Any:
+    import onnx_ir as ir
+
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
+    return ir.Value(
+        name=name,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
