@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import files, metrics, parity
 from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
-from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, zoo
+from edgekit.exporter import axes, convert, layout, lowering, passes, rewrites, sources, trace, zoo
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature
@@ -166,6 +166,7 @@ def _write_file(
         graph = trace.trace(source.model, source.inputs)
     model = ir.from_proto(convert.convert(graph, source.name, opset))
     lowering.lower(model, markers)
+    layout.arrange(model)
     rewrites.rewrite(model)
     passes.clean_up(model)
     passes.name_interface(model, source.inputs, graph.output_names)
