@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 from edgekit import files, metrics, parity
 from edgekit.bundle import EXTERNAL, Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
-from edgekit.exporter import axes, convert, lowering, passes, rewrites, sources, trace, writer, zoo
+from edgekit.exporter import (
+    axes,
+    convert,
+    layout,
+    lowering,
+    passes,
+    rewrites,
+    sources,
+    trace,
+    writer,
+    zoo,
+)
 from edgekit.filesize import model_bytes
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
@@ -193,6 +204,7 @@ def _converted(source: Source, opset: int) -> Any:
         graph = trace.trace(source.model, source.inputs)
     model = ir.from_proto(convert.convert(graph, source.name, opset))
     lowering.lower(model, markers)
+    layout.arrange(model)
     rewrites.rewrite(model)
     passes.clean_up(model)
     return model

@@ -1,0 +1,87 @@
+"""The few changes to a graph that the other modules are made of, with onnx-ir."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def add_constant(graph: Any, name: str, array: np.ndarray[Any, Any]) -> Any:
+    """Add an initializer under a free name that starts with `name`."""
+    import onnx_ir as ir
+
+    free, count = name, 0
+    while free in graph.initializers:
+        count += 1
+        free = f"{name}__{count}"
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=free)
+    value = ir.Value(
+        name=free,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def transpose(graph: Any, value: Any, perm: Sequence[int]) -> Any:
+    """Add a Transpose right behind what makes `value`; gives its output."""
+    import onnx_ir as ir
+
+    node = ir.node("Transpose", [value], {"perm": list(perm)}, name=f"{value.name}/Transpose")
+    (made,) = node.outputs
+    made.name = f"{value.name}/transposed"
+    made.type = value.type
+    if value.shape is not None:
+        made.shape = ir.Shape([value.shape[axis] for axis in perm])
+    producer = value.producer()
+    if producer is not None:
+        graph.insert_after(producer, node)
+    elif len(graph):
+        graph.insert_before(graph[0], node)
+    else:
+        graph.append(node)
+    return made
+
+
+def follow(node: Any, kind: str, array: np.ndarray[Any, Any], **attributes: Any) -> None:
+    """Put `kind(output, array)` between a node's one output and all that reads it."""
+    import onnx_ir as ir
+
+    (output,) = node.outputs
+    graph = node.graph
+    second = add_constant(graph, f"{output.name}/order", array)
+    added = ir.node(kind, [output, second], attributes, name=f"{node.name}/{kind}")
+    (made,) = added.outputs
+    made.name = f"{output.name}/{kind}"
+    replace(output, made)
+    added.replace_input_with(0, output)
+    graph.insert_after(node, added)
+
+
+def replace(old: Any, new: Any) -> None:
+    """Let everything that reads `old`, the graph's outputs too, read `new`."""
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def set_attribute(node: Any, name: str, value: Any) -> None:
+    """Set an attribute, or drop it where the value is None."""
+    import onnx_ir as ir
+
+    node.attributes.pop(name, None)
+    if value is not None:
+        node.attributes.add(ir.convenience.convert_attribute(name, value))
+
+
+def set_input(graph: Any, node: Any, index: int, array: np.ndarray[Any, Any]) -> None:
+    """Give a node a constant of its own as an input, at the end if it has no such input."""
+    if index >= len(node.inputs):
+        node.resize_inputs(index + 1)
+    old = node.inputs[index]
+    name = old.name if old is not None else f"{node.name}/constant"
+    node.replace_input_with(index, add_constant(graph, f"{name}/turned", array))
