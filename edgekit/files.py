@@ -58,14 +58,15 @@ def check_free(target: Path, *, force: bool) -> None:
 def new_file(target: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a path to write; move it to `target` when the block ends without an error.
 
-    What the block writes beside it (a model's external data) goes with it, and before it.
+    A file that the block writes beside it under a longer name (`model.onnx.data`, a model's
+    external data) goes with it, and before it.
     """
     if target.is_dir():
         raise OutputError(f"The output {str(target)!r} is a folder: give the name of a file.")
     with _beside(target, force=force) as folder:
         made = folder / target.name
         yield made
-        beside = [path for path in folder.iterdir() if path != made]
+        beside = [path for path in folder.glob(f"{target.name}?*") if path.is_file()]
         for path in (target, *(target.parent / path.name for path in beside)):
             check_free(path, force=force)
         for path in beside:

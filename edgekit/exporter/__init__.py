@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from edgekit.signature import Feeds, TensorSpec
 
 #: Samples of the reference where the source brings none.
-SAMPLES = 8
+SAMPLES = 4
 TOOLS = ("keras", "tensorflow", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
 
@@ -175,14 +175,15 @@ def _write_file(
     model = _converted(source, opset)
     signature = Signature(source.inputs, ())
     inputs = signature.check(source.reference or signature.sample(seed, batch=SAMPLES))
+    keras = trace.predictor(source.model, source.inputs)
     references = [
-        Reference(feeds, trace.predict(source.model, source.inputs, feeds))
-        for feeds in (inputs, axes.probe(signature, inputs))
+        Reference(feeds, keras(feeds)) for feeds in (inputs, axes.probe(signature, inputs))
     ]
     answers = [(each.inputs, each.outputs) for each in references]
     passes.name_interface(model, source.inputs, axes.output_shapes(signature, answers))
     passes.describe(model, source.name, source.about)
     writer.save(model, path)
+    del model  # the session needs the room
     try:
         runner = open_runner(path)
         evidence = _verify(source, runner, *references)
@@ -204,6 +205,7 @@ def _converted(source: Source, opset: int) -> Any:
         graph = trace.trace(source.model, source.inputs)
     model = ir.from_proto(convert.convert(graph, source.name, opset))
     lowering.lower(model, markers)
+    passes.fold(model)
     layout.arrange(model)
     rewrites.rewrite(model)
     passes.clean_up(model)

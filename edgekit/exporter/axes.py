@@ -44,7 +44,7 @@ def tie(
 def sizes(inputs: Sequence[TensorSpec], step: int) -> dict[str, int]:
     """Lengths for the free axes, all different, and different for another `step`."""
     return {
-        axis: (SPATIAL_AXIS if axis.endswith(SPATIAL) else 3) + step * (2 + i) + 4 * i
+        axis: (SPATIAL_AXIS if axis.endswith(SPATIAL) else 1) + step * (2 + i) + 4 * i
         for i, axis in enumerate(Signature(tuple(inputs), ()).free_axes)
     }
 

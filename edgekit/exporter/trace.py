@@ -16,10 +16,12 @@ import numpy as np
 from edgekit.errors import ExportError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edgekit.signature import Feeds, Outputs, TensorSpec
 
+#: A call on more numbers than this is compiled.
+COMPILED_SIZE = 2**18
 _ANSI = re.compile("\x1b" + r"\[\d*m")
 
 
@@ -49,12 +51,56 @@ def call(model: Any, specs: Sequence[TensorSpec], tensors: Sequence[Any]) -> Any
 
 def predict(model: Any, specs: Sequence[TensorSpec], feeds: Feeds) -> Outputs:
     """Run Keras itself on a feed: what the exported file is compared with."""
-    import keras
+    return predictor(model, specs)(feeds)
 
-    tensors = [keras.ops.convert_to_tensor(feeds[spec.name], dtype=spec.dtype) for spec in specs]
-    outputs = call(model, specs, tensors)
-    arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(outputs)]
-    return dict(zip(output_names(model, specs, outputs), arrays, strict=True))
+
+def predictor(model: Any, specs: Sequence[TensorSpec]) -> Callable[[Feeds], Outputs]:
+    """Give a function that runs Keras itself on feeds.
+
+    Keras keeps each layer's output until a call ends, so a call on much data is compiled once:
+    a graph frees them as it goes.
+    """
+    import keras
+    import tensorflow as tf
+
+    compiled = tf.function(
+        lambda *tensors: call(model, specs, tensors), _tensor_specs(specs), autograph=False
+    )
+
+    def run(feeds: Feeds) -> Outputs:
+        tensors = [keras.ops.convert_to_tensor(feeds[s.name], dtype=s.dtype) for s in specs]
+        if sum(array.size for array in feeds.values()) > COMPILED_SIZE:
+            with _without_optimizer():
+                outputs = compiled(*tensors)
+        else:
+            outputs = call(model, specs, tensors)
+        arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(outputs)]
+        return dict(zip(output_names(model, specs, outputs), arrays, strict=True))
+
+    return run
+
+
+@contextlib.contextmanager
+def _without_optimizer() -> Iterator[None]:
+    """Run graphs as they are: optimizing one takes longer than what a few runs of it save."""
+    import tensorflow as tf
+
+    optimizer = tf.config.optimizer
+    before = optimizer.get_experimental_options()
+    optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({"disable_meta_optimizer": False} | before)
+
+
+def _tensor_specs(specs: Sequence[TensorSpec]) -> list[Any]:
+    import tensorflow as tf
+
+    return [
+        tf.TensorSpec([a if isinstance(a, int) else None for a in spec.shape], spec.dtype)
+        for spec in specs
+    ]
 
 
 def output_names(model: Any, specs: Sequence[TensorSpec], outputs: Any) -> tuple[str, ...]:
@@ -100,14 +146,10 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         outputs = call(model, specs, tensors)
         return [tf.identity(tensor) for tensor in tf.nest.flatten(outputs)]
 
-    signature = [
-        tf.TensorSpec([a if isinstance(a, int) else None for a in spec.shape], spec.dtype)
-        for spec in specs
-    ]
     try:
         function = tf.function(inference, autograph=False)
         with _without_xla():
-            traced = function.get_concrete_function(*signature)
+            traced = function.get_concrete_function(*_tensor_specs(specs))
         graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
