@@ -85,10 +85,10 @@ def export(
             f"{', '.join(sources.expand(source))}."
         )
     target = Path(out) if out is not None else default_out(source, options or {}, Path(artifacts))
-    if not convert.MIN_OPSET <= opset <= convert.OPSET:
+    if not convert.MIN_OPSET <= opset <= convert.MAX_OPSET:
         raise ExportError(
             f"The opset {opset} is not supported: give one from {convert.MIN_OPSET} to "
-            f"{convert.OPSET}."
+            f"{convert.MAX_OPSET}."
         )
     files.check_free(target, force=force)
     loaded = sources.load(
@@ -199,11 +199,9 @@ def _write_file(
 
 def _converted(source: Source, opset: int) -> Any:
     """Convert a model, without the names and shapes of its interface."""
-    import onnx_ir as ir
-
     with lowering.marking(opset) as markers:
         graph = trace.trace(source.model, source.inputs)
-    model = ir.from_proto(convert.convert(graph, source.name, opset))
+    model = convert.convert(graph, source.name, opset)
     lowering.lower(model, markers)
     passes.fold(model)
     layout.arrange(model)

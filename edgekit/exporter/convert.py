@@ -19,13 +19,28 @@ if TYPE_CHECKING:
 
     from edgekit.exporter.trace import Graph
 
-#: tf2onnx 1.17 knows no later opset; every provider in the table runs it.
+#: What is exported unless another is asked for: every provider in the table runs it, mobile builds
+#: of onnxruntime since 1.14 among them, and no later operator is faster there than its pattern is.
 OPSET = 18
 MIN_OPSET = 13
+#: tf2onnx 1.17 knows none later; onnxscript converts on to the newest.
+TF2ONNX_OPSET = 18
+MAX_OPSET = 25
 
 
 def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
-    """Convert a frozen graph to an ONNX ModelProto; raises `ExportError` naming the op at fault."""
+    """Convert a frozen graph to an `onnx_ir.Model`; raises `ExportError` naming the op at fault."""
+    import onnx_ir as ir
+    from onnxscript.version_converter import convert_version
+
+    model = ir.from_proto(_checked(graph, name, min(opset, TF2ONNX_OPSET)))
+    if opset > TF2ONNX_OPSET:
+        convert_version(model, opset)
+    return model
+
+
+def _checked(graph: Graph, name: str, opset: int) -> Any:
+    """Convert with tf2onnx, and take what it only logs for an error."""
     with needs_extra("convert to ONNX"):
         import tf2onnx  # noqa: F401 - the import is the effect
     with _captured_log() as problems:

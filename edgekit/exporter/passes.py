@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from edgekit.signature import TensorSpec
 
-#: The newest IR that every onnxruntime of the last three years opens; opset 18 came with it.
+#: The IR that opset 18 came with, which every onnxruntime of the last three years opens; a later
+#: opset asks for a later one.
 IR_VERSION = 8
 
 #: What tf2onnx appends to keep names apart; it counts over the process, so names would depend on
@@ -103,7 +104,10 @@ def name_interface(
 
 def describe(model: Any, name: str, about: Mapping[str, Any]) -> None:
     """Write who made the file, and what its answers mean, into its metadata."""
-    model.ir_version = IR_VERSION
+    import onnx
+
+    opset = model.opset_imports[""]
+    model.ir_version = max(IR_VERSION, onnx.helper.OP_SET_ID_VERSION_MAP[("ai.onnx", opset)])
     model.producer_name = "edgekit"
     model.producer_version = edgekit.__version__
     model.doc_string = None

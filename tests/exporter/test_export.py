@@ -336,16 +336,27 @@ def test_a_file_that_answers_otherwise_is_never_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("opset", [13, 15, 18])
+def attentive() -> Any:
+    layers = keras.layers
+    x = keras.Input((None, 8), name="x")
+    y = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True))
+    return keras.Model(x, layers.GRU(3)(layers.Dense(8, activation="gelu")(layers.Masking()(y))))
+
+
+@pytest.mark.parametrize("opset", range(13, 26))
 def test_opsets(tmp_path: Path, opset: int) -> None:
-    edgekit.export(convolutional(), tmp_path / "model.onnx", opset=opset)
+    edgekit.export(attentive(), tmp_path / "model.onnx", opset=opset, force=True)
     model = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": opset}
+    assert model.ir_version == max(8, onnx.helper.find_min_ir_version_for(model.opset_import))
+    operators = {node.op_type for node in model.graph.node}
+    assert ("Attention" in operators) == (opset >= 23)
 
 
 @pytest.mark.parametrize("opset", [12, 99])
 def test_an_opset_out_of_range(tmp_path: Path, opset: int) -> None:
-    with pytest.raises(ExportError, match="from 13 to 18"):
+    with pytest.raises(ExportError, match="from 13 to 25"):
         edgekit.export(sequential(), tmp_path / "model.onnx", opset=opset)
 
 

@@ -93,10 +93,12 @@ class Marker:
 
 
 class Builder:
-    """Makes ONNX nodes that are named after a layer, and constants of its dtype."""
+    """Makes ONNX nodes of an opset that are named after a layer, and constants of its dtype."""
 
-    def __init__(self, path: str, dtype: str) -> None:
+    def __init__(self, path: str, dtype: str, opset: int) -> None:
         from onnx_ir import tape
+
+        self.opset = opset
 
         self._tape = tape.Tape()
         self._path = path
@@ -263,7 +265,7 @@ def lower(model: Any, markers: Sequence[Marker | Weight]) -> None:
         if isinstance(marker, Weight):
             _restore(model.graph, node, marker)
         else:
-            _write(node, marker)
+            _write(node, marker, model.opset_imports[""])
     model.opset_imports.pop(DOMAIN, None)
 
 
@@ -278,13 +280,13 @@ def _restore(graph: Any, node: Any, weight: Weight) -> None:
     node.graph.remove(node, safe=True)
 
 
-def _write(node: Any, marker: Marker) -> None:
+def _write(node: Any, marker: Marker, opset: int) -> None:
     """Put the nodes of a marker's row in its place."""
     import onnx_ir as ir
 
     # A function's marker is named after the scope of the layer that called it.
     path = marker.layer.path if marker.layer else f"{node.name}/{marker.row.name}"
-    builder = Builder(path, marker.dtype)
+    builder = Builder(path, marker.dtype, opset)
     made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
     graph = node.graph
     for constant in builder.constants:

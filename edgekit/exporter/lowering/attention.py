@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from edgekit.exporter.lowering import Builder, Call
 
 
+#: The opset that has attention as one operator.
+ATTENTION_OPSET = 23
+
+
 def plan(
     layer: Any,
     query: Any,
@@ -40,6 +44,8 @@ def plan(
 
 def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     """Softmax(q kᵀ / √depth + mask) v, with the heads on axis 1 inside."""
+    if op.opset >= ATTENTION_OPSET:
+        return _operator(op, layer, *inputs)
     query, key, value, *masks = inputs
     q = op.op("Transpose", query, perm=[0, 2, 1, 3])
     k = op.op("Transpose", key, perm=[0, 2, 3, 1])
@@ -47,9 +53,34 @@ def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     scale = np.array(layer._inverse_sqrt_key_dim, op.dtype)
     scores = op.op("Mul", op.op("MatMul", q, k), scale)
     if masks:
-        # Keras's own "minus infinity": a row that is masked as a whole stays finite.
-        least = np.array(-3e4 if op.dtype == np.float16 else -1e9, op.dtype)
-        heads = op.op("Unsqueeze", masks[0], op.ints(1))
-        scores = op.op("Add", scores, op.op("Where", heads, np.array(0, op.dtype), least))
+        scores = op.op("Add", scores, _added(op, masks[0]))
     mixed = op.op("MatMul", op.op("Softmax", scores, axis=-1), v)
     return [op.op("Transpose", mixed, perm=[0, 2, 1, 3])]
+
+
+def _operator(
+    op: Builder, layer: Any, query: Any, key: Any, value: Any, mask: Any = None
+) -> list[Any]:
+    """One Attention over `(batch, time, heads * depth)`, as the projections make them."""
+    *_, heads, depth = layer._query_dense.kernel.shape
+    joined = [
+        op.op("Reshape", x, op.ints(0, 0, heads * size))
+        for x, size in ((query, depth), (key, depth), (value, layer._value_dim))
+    ]
+    mixed = op.op(
+        "Attention",
+        *joined,
+        *([] if mask is None else [_added(op, mask)]),
+        q_num_heads=heads,
+        kv_num_heads=heads,
+        scale=float(layer._inverse_sqrt_key_dim),
+    )
+    return [op.op("Reshape", mixed, op.ints(0, 0, heads, layer._value_dim))]
+
+
+def _added(op: Builder, mask: Any) -> Any:
+    """Turn a mask of `(batch, query, key)` into what is added to the scores of all heads."""
+    # Keras's own "minus infinity": a row that is masked as a whole stays finite.
+    least = np.array(-3e4 if op.dtype == np.float16 else -1e9, op.dtype)
+    heads = op.op("Unsqueeze", mask, op.ints(1))
+    return op.op("Where", heads, np.array(0, op.dtype), least)
