@@ -87,7 +87,7 @@ class Signature:
         return arrays
 
     def sample(self, seed: int = 0, batch: int = 1, axes: Mapping[str, int] | None = None) -> Feeds:
-        """Make seeded inputs: floats in 0..1, integers in 0..1, booleans.
+        """Make seeded inputs: floats in 0..1, integers in 0..1, any 8-bit integers, booleans.
 
         Axis 0's name, where it is free, has length `batch`; another free axis has the length
         that `axes` gives it, else `SPATIAL_AXIS` or `SAMPLE_AXIS`.
@@ -104,6 +104,9 @@ class Signature:
             dtype = np.dtype(spec.dtype)
             if dtype.kind == "f":
                 feeds[spec.name] = rng.random(shape).astype(dtype)
+            elif dtype.kind in "iu" and dtype.itemsize == 1:
+                whole = np.iinfo(dtype)  # bytes are pixels or quantised numbers, not ids
+                feeds[spec.name] = rng.integers(whole.min, whole.max, shape, dtype, endpoint=True)
             elif dtype.kind in "iub":
                 feeds[spec.name] = rng.integers(0, 2, shape).astype(dtype)
             else:

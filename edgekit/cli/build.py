@@ -60,7 +60,7 @@ def train(
 )
 @click.argument("source")
 @options.out_option
-@click.option("--opset", type=int, help="ONNX opset, 13 to 18.  [default: 18]")
+@click.option("--opset", type=int, help="ONNX opset, 13 to 25.  [default: 18]")
 @click.option(
     "--input",
     "inputs",
@@ -93,9 +93,9 @@ def export(
     """Export a Keras model to ONNX and prove it against Keras.
 
     SOURCE is a named model (trained briefly first where it has no saved weights), a .keras or .h5
-    file, or package.module:factory. It becomes a bundle in artifacts/NAME, or the folder or .onnx
-    file that --out names. A file that onnxruntime cannot run, or that answers otherwise than
-    Keras, is not written.
+    file, a SavedModel folder, a .tflite file, or package.module:factory. It becomes a bundle in
+    artifacts/NAME, or the folder or .onnx file that --out names. A file that onnxruntime cannot
+    run, or that answers otherwise than its source, is not written.
     """
     from edgekit.exporter import export_all
     from edgekit.exporter.sources import parse_input

@@ -27,6 +27,7 @@ from edgekit.exporter import (
     writer,
     zoo,
 )
+from edgekit.exporter.foreign import LiteModel
 from edgekit.filesize import model_bytes
 from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
@@ -71,7 +72,8 @@ def export(
 ) -> Bundle | Exported:
     """Export a source and prove the result against Keras.
 
-    `source` is a named model, a `.keras` or `.h5` file, `package.module:factory` or a Keras model;
+    `source` is a named model, a `.keras` or `.h5` file, a SavedModel folder, a `.tflite` file,
+    `package.module:factory` or a Keras model;
     `out` a folder for a bundle (left out: `artifacts/NAME`) or a path ending in `.onnx` for that
     one file. `signature` tells the inputs of a model that does not say them; `reference` are the
     inputs to check with, made from a seed where there are none. `options` and `seed` go to a named
@@ -199,10 +201,13 @@ def _write_file(
 
 def _converted(source: Source, opset: int) -> Any:
     """Convert a model, without the names and shapes of its interface."""
-    with lowering.marking(opset) as markers:
-        graph = trace.trace(source.model, source.inputs)
-    model = convert.convert(graph, source.name, opset)
-    lowering.lower(model, markers)
+    if isinstance(source.model, LiteModel):
+        model = convert.convert_lite(source.model, opset)
+    else:
+        with lowering.marking(opset) as markers:
+            graph = trace.trace(source.model, source.inputs)
+        model = convert.convert(graph, source.name, opset)
+        lowering.lower(model, markers)
     passes.fold(model)
     layout.arrange(model)
     rewrites.rewrite(model)
@@ -291,4 +296,6 @@ def _verify(
 
 def _precision(model: Any) -> str:
     """Name the coarsest precision that a layer computes in: it decides what counts as equal."""
+    if isinstance(model, LiteModel) and model.quantized:
+        return "int8"
     return "fp16" if any("16" in str(layer.compute_dtype) for layer in model.layers) else "fp32"

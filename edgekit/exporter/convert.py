@@ -7,16 +7,18 @@ its log is read back and such a graph refused.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError, needs_extra, one_line
-from edgekit.exporter import lowering, ops
+from edgekit.exporter import frameworks, lowering, ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from edgekit.exporter.foreign import LiteModel
     from edgekit.exporter.trace import Graph
 
 #: What is exported unless another is asked for: every provider in the table runs it, mobile builds
@@ -30,17 +32,19 @@ MAX_OPSET = 25
 
 def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
     """Convert a frozen graph to an `onnx_ir.Model`; raises `ExportError` naming the op at fault."""
+    return _checked(functools.partial(_from_graph, graph), name, opset)
+
+
+def convert_lite(lite: LiteModel, opset: int = OPSET) -> Any:
+    """Convert a `.tflite` file as `convert` does a graph; quantised it stays so, as QDQ."""
+    return _checked(functools.partial(_from_lite, lite), lite.name, opset)
+
+
+def _checked(convert: Callable[[int], Any], name: str, opset: int) -> Any:
+    """Convert with tf2onnx, and take what it only logs for an error."""
     import onnx_ir as ir
     from onnxscript.version_converter import convert_version
 
-    model = ir.from_proto(_checked(graph, name, min(opset, TF2ONNX_OPSET)))
-    if opset > TF2ONNX_OPSET:
-        convert_version(model, opset)
-    return model
-
-
-def _checked(graph: Graph, name: str, opset: int) -> Any:
-    """Convert with tf2onnx, and take what it only logs for an error."""
     with needs_extra("convert to ONNX"):
         import tf2onnx  # noqa: F401 - the import is the effect
     with _captured_log() as problems:
@@ -48,7 +52,7 @@ def _checked(graph: Graph, name: str, opset: int) -> Any:
             with warnings.catch_warnings():
                 # tf2onnx calls numpy and TensorFlow in ways that both deprecate.
                 warnings.simplefilter("ignore")
-                proto = _model(graph, name, opset)
+                proto = convert(min(opset, TF2ONNX_OPSET)).make_model(name)
         except Exception as error:  # tf2onnx raises whatever an op provokes
             raise ExportError(
                 f"The model {name!r} cannot be converted ({one_line(error)}): replace the layer "
@@ -59,10 +63,13 @@ def _checked(graph: Graph, name: str, opset: int) -> Any:
             f"The model {name!r} cannot be converted ({problems[0]}): replace the layer that uses "
             "this op, or export the model without it."
         )
-    return proto
+    model = ir.from_proto(proto)
+    if opset > TF2ONNX_OPSET:
+        convert_version(model, opset)
+    return model
 
 
-def _model(graph: Graph, name: str, opset: int) -> Any:
+def _from_graph(graph: Graph, opset: int) -> Any:
     """Do what `tf2onnx.convert` does, but for its optimizers.
 
     They take half of the time; `passes.fold` and `layout` do more, and sooner.
@@ -75,7 +82,7 @@ def _model(graph: Graph, name: str, opset: int) -> Any:
     marker = make_default_custom_op_handler(lowering.DOMAIN)
     with tf.Graph().as_default() as tf_graph:
         tf.import_graph_def(tf_loader.tf_optimize(inputs, outputs, graph.graph_def), name="")
-        converted = tfonnx.process_tf_graph(
+        return tfonnx.process_tf_graph(
             tf_graph,
             continue_on_error=True,
             opset=opset,
@@ -83,7 +90,20 @@ def _model(graph: Graph, name: str, opset: int) -> Any:
             input_names=inputs,
             output_names=outputs,
         )
-        return converted.make_model(name)
+
+
+def _from_lite(lite: LiteModel, opset: int) -> Any:
+    from tf2onnx import tfonnx
+
+    with frameworks.stderr_closed():  # TensorFlow Lite announces its delegate
+        return tfonnx.process_tf_graph(
+            None,
+            tflite_path=str(lite.path),
+            continue_on_error=True,
+            opset=opset,
+            input_names=list(lite.tensors),
+            output_names=list(lite.outputs.values()),
+        )
 
 
 @contextlib.contextmanager

@@ -20,14 +20,14 @@ def load(purpose: str) -> None:
         return
     # Its C++ side reads this once, and writes some lines before it does.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with needs_extra(purpose), _stderr_closed():
+    with needs_extra(purpose), stderr_closed():
         import keras  # noqa: F401 - the import is the effect
         import tensorflow  # noqa: F401 - the import is the effect
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
-def _stderr_closed() -> Iterator[None]:
+def stderr_closed() -> Iterator[None]:
     """Send what is written past Python to file descriptor 2 nowhere."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -1,7 +1,8 @@
 """What a user hands to `export`, turned into a Keras model with a signature and its data.
 
-A source is a named model, a `.keras` or `.h5` file, `package.module:factory`, or a Keras model
-object. Files are loaded with Keras's safe mode on: they may not bring code of their own.
+A source is a named model, a `.keras` or `.h5` file, a SavedModel folder, a `.tflite` file,
+`package.module:factory`, or a Keras model object. Keras's files are loaded with its safe mode on:
+they may not bring code of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.errors import SourceError, one_line
-from edgekit.exporter import frameworks, zoo
+from edgekit.exporter import foreign, frameworks, zoo
 from edgekit.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edgekit.signature import Feeds
 
 FILES = (".keras", ".h5")
+LITE = ".tflite"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def load(
         return _from_zoo(text, options or {}, seed, artifacts, progress)
     if text.endswith(FILES):
         return _from_file(Path(text), inputs)
+    if text.endswith(LITE) or foreign.is_saved_model(Path(text)):
+        return _from_foreign(Path(text))
     if ":" in text and not Path(text).exists():
         return _from_factory(text, inputs)
     raise SourceError(unknown(text))
@@ -120,6 +124,20 @@ def _from_file(path: Path, inputs: Sequence[TensorSpec] | None) -> Source:
         raise SourceError(_cannot_load(path, error)) from error
     origin = {"kind": "file", "name": path.name, "sha256": files.digest(path)}
     return _from_model(model, inputs, origin, path.stem)
+
+
+def _from_foreign(path: Path) -> Source:
+    if not path.exists():
+        raise SourceError(f"The file {str(path)!r} does not exist: check the path.")
+    frameworks.load("load a model of TensorFlow's")
+    if path.is_dir():
+        saved = foreign.load_saved_model(path, axis_names)
+        digest = files.digest(path / "saved_model.pb")
+        origin = {"kind": "saved_model", "name": path.name, "sha256": digest}
+        return Source(saved.name, saved, saved.inputs, origin)
+    lite = foreign.load_lite(path, axis_names)
+    origin = {"kind": "tflite", "name": path.name, "sha256": files.digest(path)}
+    return Source(lite.name, lite, lite.inputs, origin)
 
 
 def _cannot_load(path: Path, error: Exception) -> str:
@@ -207,7 +225,8 @@ def unknown(text: str) -> str:
     if path.exists():
         return (
             f"The source {text!r} is not something edgekit exports: give a .keras or .h5 file, "
-            f"package.module:factory, or one of {', '.join(zoo.names())}."
+            "a SavedModel folder, a .tflite file, package.module:factory, or one of "
+            f"{', '.join(zoo.names())}."
         )
     near = difflib.get_close_matches(text, zoo.names(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else "give a .keras or .h5 file, or a named model."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError, one_line
+from edgekit.exporter.foreign import LiteModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,8 @@ def predictor(model: Any, specs: Sequence[TensorSpec]) -> Callable[[Feeds], Outp
     import keras
     import tensorflow as tf
 
+    if isinstance(model, LiteModel):
+        return model.predict
     compiled = tf.function(
         lambda *tensors: call(model, specs, tensors), _tensor_specs(specs), autograph=False
     )
