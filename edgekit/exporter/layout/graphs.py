@@ -14,16 +14,20 @@ def add_constant(graph: Any, name: str, array: np.ndarray[Any, Any]) -> Any:
     """Add an initializer under a free name that starts with `name`."""
     import onnx_ir as ir
 
-    free, count = name, 0
+    return add_tensor(graph, ir.tensor(np.asarray(array, order="C"), name=name))
+
+
+def add_tensor(graph: Any, tensor: Any) -> Any:
+    """Add a tensor as an initializer; its name gets a number where it is taken."""
+    import onnx_ir as ir
+
+    free, count = tensor.name, 0
     while free in graph.initializers:
         count += 1
-        free = f"{name}__{count}"
-    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=free)
+        free = f"{tensor.name}__{count}"
+    tensor.name = free
     value = ir.Value(
-        name=free,
-        shape=ir.Shape(array.shape),
-        type=ir.TensorType(tensor.dtype),
-        const_value=tensor,
+        name=free, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
     )
     graph.register_initializer(value)
     return value
@@ -85,3 +89,21 @@ def set_input(graph: Any, node: Any, index: int, array: np.ndarray[Any, Any]) ->
     old = node.inputs[index]
     name = old.name if old is not None else f"{node.name}/constant"
     node.replace_input_with(index, add_constant(graph, f"{name}/turned", array))
+
+
+def turn_input(graph: Any, node: Any, index: int, axis: int, order: np.ndarray[Any, Any]) -> None:
+    """Give a node its constant input in another order along an axis.
+
+    It is put in order when it is written: a copy of the largest matrix of a model waits for long.
+    """
+    import onnx_ir as ir
+
+    old = node.inputs[index]
+    tensor = old.const_value
+    turned = ir.LazyTensor(
+        lambda: ir.tensor(np.take(tensor.numpy(), order, axis=axis), name=turned.name),
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        name=f"{old.name}/turned",
+    )
+    node.replace_input_with(index, add_tensor(graph, turned))

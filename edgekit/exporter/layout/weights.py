@@ -18,8 +18,8 @@ from edgekit.exporter.layout import forms, graphs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: A new constant for a node's input.
-Edit = tuple[Any, int, np.ndarray[Any, Any]]
+#: A node, the index of its constant input, the constant's axis that turns, and its new order.
+Edit = tuple[Any, int, int, np.ndarray[Any, Any]]
 
 
 def flattened(node: Any, perm: Sequence[int]) -> Callable[[Any], None] | None:
@@ -72,9 +72,9 @@ def _product(node: Any, index: int, order: np.ndarray[Any, Any]) -> Iterator[Edi
     if index != 0 or matrix is None or matrix.ndim != 2:
         return
     if node.op_type == "MatMul":
-        yield node, 1, matrix[order]
+        yield node, 1, 0, order
     elif node.op_type == "Gemm" and not _set(node, "transA"):
-        yield node, 1, matrix[:, order] if _set(node, "transB") else matrix[order]
+        yield node, 1, 1 if _set(node, "transB") else 0, order
 
 
 def _numberwise(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
@@ -89,7 +89,7 @@ def _numberwise(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
         if array is None:
             moving += 1
         elif array.ndim <= 2 and array.shape[-1] == len(order):
-            found.append((node, index, array[..., order]))
+            found.append((node, index, -1, order))
         else:
             return None
     return found if moving == 1 else None
@@ -122,14 +122,13 @@ def _columns(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
     matrix = forms.constant(node.inputs[1])
     if matrix is None or matrix.ndim != 2:
         return None
-    turned = matrix[order] if _set(node, "transB") else matrix[:, order]
-    edits: list[Edit] = [(node, 1, turned)]
+    edits: list[Edit] = [(node, 1, 0 if _set(node, "transB") else 1, order)]
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = forms.constant(node.inputs[2])
         if bias is None or bias.ndim == 0 or bias.shape[-1] not in (1, len(order)):
             return None
         if bias.shape[-1] != 1:
-            edits.append((node, 2, bias[..., order]))
+            edits.append((node, 2, -1, order))
     return edits
 
 
@@ -139,5 +138,5 @@ def _set(node: Any, name: str) -> bool:
 
 
 def _apply(edits: Sequence[Edit]) -> None:
-    for node, index, array in edits:
-        graphs.set_input(node.graph, node, index, array)
+    for node, index, axis, order in edits:
+        graphs.turn_input(node.graph, node, index, axis, order)
