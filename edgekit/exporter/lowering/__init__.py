@@ -190,6 +190,8 @@ def _method(row: Row, markers: list[Marker | Weight]) -> Callable[..., Any]:
         # A subclass may compute something else after it called its parent.
         call = None
         if type(layer) is cls and layer.compute_dtype in DTYPES:
+            # A layer may be called on a variable, such as a table's positions.
+            args = tuple(map(_as_tensor, args))
             call = row.plan(layer, *args, **kwargs)
         if call is None or not _are_tensors(call.inputs):
             return original(layer, *args, **kwargs)
@@ -219,6 +221,13 @@ def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterato
         yield
     finally:
         setattr(owner, name, original)
+
+
+def _as_tensor(value: Any) -> Any:
+    import keras
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(value.value) if isinstance(value, keras.Variable) else value
 
 
 def _are_tensors(inputs: Sequence[Any]) -> bool:
