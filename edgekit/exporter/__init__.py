@@ -24,6 +24,7 @@ from edgekit.exporter import (
     lowering,
     passes,
     rewrites,
+    sink,
     sources,
     trace,
     writer,
@@ -214,6 +215,8 @@ def _converted(source: Source, opset: int) -> Any:
     passes.fold(model)
     layout.arrange(model)
     rewrites.rewrite(model)
+    lowering.lower(model, markers, late=True)
+    sink.sink(model)
     passes.clean_up(model)
     return model
 
