@@ -165,8 +165,7 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
-            f"The model {model.name!r} cannot be traced ({reason(error)}): check that it runs "
-            f"on inputs of {', '.join(map(str, specs))}."
+            f"The model {model.name!r} cannot be traced ({reason(error)}): {_advice(error, specs)}."
         ) from error
     graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
@@ -214,6 +213,18 @@ def _without_xla() -> Iterator[None]:
         yield
     finally:
         tf.function = original
+
+
+def _advice(error: Exception, specs: Sequence[TensorSpec]) -> str:
+    """Say what to do: a layer that looks at a length needs one that is fixed."""
+    looked = any(word in str(error) for word in ("ymbolic", "NoneType", "NotAllowedInGraph"))
+    free = [s for s in specs if any(isinstance(axis, str) for axis in s.shape[1:])]
+    if not looked or not free:
+        return f"check that it runs on inputs of {', '.join(map(str, specs))}"
+    return (
+        "its code looks at a value that only a run can tell; where that is a length, fix it with "
+        f"signature=[...], a TensorSpec for each of {', '.join(map(str, specs))}"
+    )
 
 
 def reason(error: Exception) -> str:

@@ -29,6 +29,7 @@ from edgekit.exporter.lowering import (
     normalization,
     recurrent,
     reshape,
+    upsampling,
     weights,
 )
 from edgekit.exporter.lowering.weights import Weight
@@ -164,6 +165,7 @@ def rows() -> tuple[Row, ...]:
         Row(f"{LAYERS}:Embedding.call", embedding.plan, embedding.lower),
         Row(f"{LAYERS}:Flatten.call", reshape.plan, reshape.lower),
         Row(f"{LAYERS}:Reshape.call", reshape.plan, reshape.lower),
+        Row(f"{LAYERS}:UpSampling2D.call", upsampling.plan, upsampling.lower),
         Row(f"{BACKEND}.core:cond", branch.plan, branch.lower, late=True),
         Row("tensorflow:cond", branch.plan, branch.lower, late=True),
     )

@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-#: TensorFlow op -> ONNX mode, and what its kernel has of its own.
-MODES: dict[str, tuple[str, dict[str, Any]]] = {
-    "ResizeBilinear": ("linear", {}),
-    "ResizeNearestNeighbor": ("nearest", {}),
-    "ResizeBicubic": ("cubic", {"cubic_coeff_a": -0.5, "exclude_outside": 1}),
-}
+#: TensorFlow op -> ONNX mode.
+MODES = {"ResizeBilinear": "linear", "ResizeNearestNeighbor": "nearest"}
 
 
 def resize(ctx: Any, node: Any, name: str, args: Any) -> None:
@@ -30,8 +26,8 @@ def resize(ctx: Any, node: Any, name: str, args: Any) -> None:
         made = ctx.make_const(utils.make_name("sizes"), np.array(values, np.int64))
         return str(made.output[0])
 
-    mode, attributes = MODES[node.type]
-    attributes = attributes | {"mode": mode} | _coordinates(node, mode)
+    mode = MODES[node.type]
+    attributes = {"mode": mode} | _coordinates(node, mode)
     image = make("Transpose", [node.input[0]], {"perm": [0, 3, 1, 2]})
     shape = ctx.get_shape(node.input[0]) or [-1] * 4
     size = make("Cast", [node.input[1]], {"to": 7})
