@@ -63,8 +63,14 @@ class Signature:
     @property
     def batched(self) -> bool:
         """Whether axis 0 of every input and output is one free axis: samples can be stacked."""
-        firsts = {spec.shape[0] if spec.shape else 0 for spec in (*self.inputs, *self.outputs)}
-        return len(firsts) == 1 and isinstance(firsts.pop(), str)
+        specs = (*self.inputs, *self.outputs)
+        firsts = {spec.shape[0] if spec.shape else 0 for spec in specs}
+        # A batch that is compared with itself, as in contrastive learning, is not one of samples.
+        return (
+            len(firsts) == 1
+            and isinstance(batch := firsts.pop(), str)
+            and all(spec.shape.count(batch) == 1 for spec in specs)
+        )
 
     @property
     def free_axes(self) -> tuple[str, ...]:
@@ -86,11 +92,18 @@ class Signature:
         self._check_axes(arrays)
         return arrays
 
-    def sample(self, seed: int = 0, batch: int = 1, axes: Mapping[str, int] | None = None) -> Feeds:
+    def sample(
+        self,
+        seed: int = 0,
+        batch: int = 1,
+        axes: Mapping[str, int] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> Feeds:
         """Make seeded inputs: floats in 0..1, integers in 0..1, any 8-bit integers, booleans.
 
         Axis 0's name, where it is free, has length `batch`; another free axis has the length
-        that `axes` gives it, else `SPATIAL_AXIS` or `SAMPLE_AXIS`.
+        that `axes` gives it, else `SPATIAL_AXIS` or `SAMPLE_AXIS`. The integers of an input that
+        `limits` names are below its limit.
         """
         rng = np.random.default_rng(seed)
         sizes = {
@@ -108,7 +121,8 @@ class Signature:
                 whole = np.iinfo(dtype)  # bytes are pixels or quantised numbers, not ids
                 feeds[spec.name] = rng.integers(whole.min, whole.max, shape, dtype, endpoint=True)
             elif dtype.kind in "iub":
-                feeds[spec.name] = rng.integers(0, 2, shape).astype(dtype)
+                high = (limits or {}).get(spec.name, 2)
+                feeds[spec.name] = rng.integers(0, high, shape).astype(dtype)
             else:
                 raise FeedError(
                     f"The input {spec} has a dtype that edgekit cannot make samples of: "

@@ -72,4 +72,4 @@ def _apart(op: Any, a: Any, b: Any, scale: Any, bias: Any, normalised: Any, **_:
 
 def _is_constant(value: Any, number: float) -> bool:
     tensor = value.const_value
-    return tensor is not None and tensor.size == 1 and abs(float(tensor.numpy()) - number) < 1e-6
+    return tensor is not None and tensor.size == 1 and abs(tensor.numpy().item() - number) < 1e-6

@@ -73,11 +73,14 @@ def predictor(model: Any, specs: Sequence[TensorSpec]) -> Callable[[Feeds], Outp
     def run(feeds: Feeds) -> Outputs:
         tensors = [keras.ops.convert_to_tensor(feeds[s.name], dtype=s.dtype) for s in specs]
         if sum(array.size for array in feeds.values()) > COMPILED_SIZE:
-            with _without_optimizer():
-                outputs = compiled(*tensors)
+            try:
+                with _without_optimizer():
+                    outputs = compiled(*tensors)
+            except Exception:  # noqa: BLE001 - a layer may look at what only a run can tell
+                outputs = call(model, specs, tensors)
         else:
             outputs = call(model, specs, tensors)
-        arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(outputs)]
+        arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for _, t in _leaves(outputs)]
         return dict(zip(output_names(model, specs, outputs), arrays, strict=True))
 
     return run
@@ -106,14 +109,20 @@ def _tensor_specs(specs: Sequence[TensorSpec]) -> list[Any]:
     ]
 
 
+def _leaves(outputs: Any) -> list[tuple[Any, Any]]:
+    """Give a model's outputs with their paths, in flattened order; None is no output."""
+    import keras
+
+    leaves = keras.tree.flatten_with_path(outputs)
+    return [(path, leaf) for path, leaf in leaves if leaf is not None]
+
+
 def output_names(model: Any, specs: Sequence[TensorSpec], outputs: Any) -> tuple[str, ...]:
     """Name a model's outputs: a dict's keys, else Keras's names, in flattened order.
 
     A name that an input or an earlier output has gets a number.
     """
-    import keras
-
-    paths = [path for path, _ in keras.tree.flatten_with_path(outputs)]
+    paths = [path for path, _ in _leaves(outputs)]
     if any(isinstance(step, str) for path in paths for step in path):
         names = ["_".join(map(str, path)) for path in paths]
     else:
@@ -147,7 +156,7 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
 
     def inference(*tensors: Any) -> list[Any]:
         outputs = call(model, specs, tensors)
-        return [tf.identity(tensor) for tensor in tf.nest.flatten(outputs)]
+        return [tf.identity(tensor) for _, tensor in _leaves(outputs)]
 
     try:
         function = tf.function(inference, autograph=False)
@@ -156,8 +165,7 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
-            f"The model {model.name!r} cannot be traced ({_reason(error)}): check that it runs "
-            f"on inputs of {', '.join(map(str, specs))}."
+            f"The model {model.name!r} cannot be traced ({reason(error)}): {_advice(error, specs)}."
         ) from error
     graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
@@ -207,7 +215,19 @@ def _without_xla() -> Iterator[None]:
         tf.function = original
 
 
-def _reason(error: Exception) -> str:
+def _advice(error: Exception, specs: Sequence[TensorSpec]) -> str:
+    """Say what to do: a layer that looks at a length needs one that is fixed."""
+    looked = any(word in str(error) for word in ("ymbolic", "NoneType", "NotAllowedInGraph"))
+    free = [s for s in specs if any(isinstance(axis, str) for axis in s.shape[1:])]
+    if not looked or not free:
+        return f"check that it runs on inputs of {', '.join(map(str, specs))}"
+    return (
+        "its code looks at a value that only a run can tell; where that is a length, fix it with "
+        f"signature=[...], a TensorSpec for each of {', '.join(map(str, specs))}"
+    )
+
+
+def reason(error: Exception) -> str:
     """Find the cause in what Keras wraps around an error of a layer's `call`."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):

@@ -23,11 +23,13 @@ import numpy as np
 from edgekit.errors import ExportError
 from edgekit.exporter.lowering import (
     attention,
+    branch,
     dense,
     embedding,
     normalization,
     recurrent,
     reshape,
+    upsampling,
     weights,
 )
 from edgekit.exporter.lowering.weights import Weight
@@ -61,13 +63,15 @@ class Row:
     """One layer's method, `keras.layers:Dense.call`, or one function, `module:name`.
 
     `plan` reads a call, with the layer first where there is one, and answers None to leave it;
-    `lower` writes ONNX, given the layer (None for a function), `Call.values` and the inputs.
+    `lower` writes ONNX, given the layer (None for a function), `Call.values` and the inputs, `late`
+    only when the graph around it is as it will be.
     """
 
     target: str
     plan: Callable[..., Call | None]
     lower: Callable[[Builder, Any, Any, list[Any]], list[Any]]
     min_opset: int = 13
+    late: bool = False
 
     @property
     def owner(self) -> Any:
@@ -101,7 +105,7 @@ class Builder:
         self.opset = opset
 
         self._tape = tape.Tape()
-        self._path = path
+        self.path = path
         self.dtype = np.dtype(dtype)
         self.constants: list[Any] = []
 
@@ -113,7 +117,7 @@ class Builder:
     def op(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node; several outputs come back as a list. An array becomes a constant."""
         values = [self.constant(v) if isinstance(v, np.ndarray) else v for v in inputs]
-        name = f"{self._path}/{kind}"
+        name = f"{self.path}/{kind}"
         if outputs == 1:
             made = [self._tape.op(kind, values, attributes, name=name)]
         else:
@@ -126,7 +130,7 @@ class Builder:
 
     def constant(self, array: np.ndarray[Any, Any]) -> Any:
         """Add an initializer."""
-        value = _initializer(f"{self._path}/constant__{len(self.constants)}", array)
+        value = _initializer(f"{self.path}/constant__{len(self.constants)}", array)
         self.constants.append(value)
         return value
 
@@ -140,6 +144,7 @@ class Builder:
 
 
 LAYERS = "keras.layers"
+BACKEND = "keras.src.backend.tensorflow"
 
 
 def rows() -> tuple[Row, ...]:
@@ -160,6 +165,9 @@ def rows() -> tuple[Row, ...]:
         Row(f"{LAYERS}:Embedding.call", embedding.plan, embedding.lower),
         Row(f"{LAYERS}:Flatten.call", reshape.plan, reshape.lower),
         Row(f"{LAYERS}:Reshape.call", reshape.plan, reshape.lower),
+        Row(f"{LAYERS}:UpSampling2D.call", upsampling.plan, upsampling.lower),
+        Row(f"{BACKEND}.core:cond", branch.plan, branch.lower, late=True),
+        Row("tensorflow:cond", branch.plan, branch.lower, late=True),
     )
 
 
@@ -190,6 +198,8 @@ def _method(row: Row, markers: list[Marker | Weight]) -> Callable[..., Any]:
         # A subclass may compute something else after it called its parent.
         call = None
         if type(layer) is cls and layer.compute_dtype in DTYPES:
+            # A layer may be called on a variable, such as a table's positions.
+            args = tuple(map(_as_tensor, args))
             call = row.plan(layer, *args, **kwargs)
         if call is None or not _are_tensors(call.inputs):
             return original(layer, *args, **kwargs)
@@ -221,6 +231,13 @@ def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterato
         setattr(owner, name, original)
 
 
+def _as_tensor(value: Any) -> Any:
+    import keras
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(value.value) if isinstance(value, keras.Variable) else value
+
+
 def _are_tensors(inputs: Sequence[Any]) -> bool:
     import tensorflow as tf
 
@@ -250,8 +267,11 @@ def _mark(
     return [tf.ensure_shape(out, shape) for out, shape in zip(outputs, shapes, strict=True)]
 
 
-def lower(model: Any, markers: Sequence[Marker | Weight]) -> None:
-    """Replace every marker by ONNX nodes; ensures that the model has none left."""
+def lower(model: Any, markers: Sequence[Marker | Weight], *, late: bool = False) -> None:
+    """Replace the markers by ONNX nodes; ensures that the model has none left but late ones.
+
+    Those are replaced by a call of their own, and no marker is left.
+    """
     for node in list(model.graph.all_nodes()):
         if node.domain != DOMAIN or node.op_type != OPERATOR:
             continue
@@ -264,9 +284,10 @@ def lower(model: Any, markers: Sequence[Marker | Weight]) -> None:
         marker = markers[int(token.as_string())]
         if isinstance(marker, Weight):
             _restore(model.graph, node, marker)
-        else:
+        elif marker.row.late == late:
             _write(node, marker, model.opset_imports[""])
-    model.opset_imports.pop(DOMAIN, None)
+    if late:
+        model.opset_imports.pop(DOMAIN, None)
 
 
 def _restore(graph: Any, node: Any, weight: Weight) -> None:

@@ -28,6 +28,8 @@ def plan(
     use_causal_mask: bool = False,
 ) -> Call | None:
     """Take attention over one axis; `query` is `(batch, time, heads, depth)`."""
+    import keras
+
     from edgekit.exporter.lowering import Call
 
     if query.shape.rank != 4 or tuple(layer._attention_axes) != (1,) or return_attention_scores:
@@ -37,16 +39,18 @@ def plan(
     if use_causal_mask:
         causal = layer._compute_causal_mask(query, value)
         attention_mask = causal if attention_mask is None else attention_mask & causal
-    masks = [] if attention_mask is None else [attention_mask]
+    masks = [] if attention_mask is None else [keras.ops.cast(attention_mask, "bool")]
     shape = [*query.shape[:-1], value.shape[-1]]
-    return Call([query, key, value, *masks], [shape], lambda outputs: (outputs[0], None))
+    # With dropout Keras takes another way, which answers zero where all is masked.
+    zeroed = layer._dropout > 0
+    return Call([query, key, value, *masks], [shape], lambda outputs: (outputs[0], None), zeroed)
 
 
 def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     """Softmax(q kᵀ / √depth + mask) v, with the heads on axis 1 inside."""
-    if op.opset >= ATTENTION_OPSET:
-        return _operator(op, layer, *inputs)
     query, key, value, *masks = inputs
+    if op.opset >= ATTENTION_OPSET and not (masks and values):
+        return _operator(op, layer, *inputs)
     q = op.op("Transpose", query, perm=[0, 2, 1, 3])
     k = op.op("Transpose", key, perm=[0, 2, 3, 1])
     v = op.op("Transpose", value, perm=[0, 2, 1, 3])
@@ -54,8 +58,11 @@ def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     scores = op.op("Mul", op.op("MatMul", q, k), scale)
     if masks:
         scores = op.op("Add", scores, _added(op, masks[0]))
-    mixed = op.op("MatMul", op.op("Softmax", scores, axis=-1), v)
-    return [op.op("Transpose", mixed, perm=[0, 2, 1, 3])]
+    weights = op.op("Softmax", scores, axis=-1)
+    if masks and values:
+        kept = op.op("Unsqueeze", masks[0], op.ints(1))
+        weights = op.op("Where", kept, weights, np.array(0, op.dtype))
+    return [op.op("Transpose", op.op("MatMul", weights, v), perm=[0, 2, 1, 3])]
 
 
 def _operator(

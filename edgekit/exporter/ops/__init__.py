@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.exporter.ops import special
+from edgekit.exporter.ops import resize, special
 
-HANDLERS: dict[str, tuple[Any, list[Any]]] = {"Erfc": (special.erfc, [])}
+HANDLERS: dict[str, tuple[Any, list[Any]]] = {
+    "Erfc": (special.erfc, []),
+    **{kind: (resize.resize, []) for kind in resize.MODES},
+}
