@@ -205,6 +205,7 @@ def _write_file(
 
 def _converted(source: Source, opset: int) -> Any:
     """Convert a model, without the names and shapes of its interface."""
+    markers: list[Any] = []
     if isinstance(source.model, LiteModel):
         model = convert.convert_lite(source.model, opset)
     else:

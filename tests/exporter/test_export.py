@@ -421,7 +421,7 @@ def test_large_weights_stay_out_of_the_graph(
     y = layers.Conv2DTranspose(2, 2, strides=2)(y)
     steps = layers.Reshape((12, 24))(y)
     masked = layers.Masking()(steps)
-    y = layers.GRU(3, return_sequences=True)(masked)
+    y = layers.GRU(3, return_sequences=True, name="gru")(masked)
     model = keras.Model(x, layers.GlobalAveragePooling1D()(y))
     edgekit.export(model, tmp_path / "model.onnx")
     names = {i.name for i in onnx.load(tmp_path / "model.onnx").graph.initializer}
