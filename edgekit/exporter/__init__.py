@@ -21,6 +21,7 @@ from edgekit.exporter import (
     convert,
     ids,
     layout,
+    lengths,
     lowering,
     passes,
     rewrites,
@@ -213,7 +214,9 @@ def _converted(source: Source, opset: int) -> Any:
             graph = trace.trace(source.model, source.inputs)
         model = convert.convert(graph, source.name, opset)
         lowering.lower(model, markers)
+    passes.set_inputs(model, source.inputs)
     passes.fold(model)
+    lengths.simplify(model)
     layout.arrange(model)
     rewrites.rewrite(model)
     lowering.lower(model, markers, late=True)

@@ -46,6 +46,14 @@ def fold(model: Any) -> None:
     fold_constants(model, input_size_limit=FOLDED_SIZE, output_size_limit=FOLDED_SIZE)
 
 
+def set_inputs(model: Any, inputs: Sequence[TensorSpec]) -> None:
+    """Give the inputs their shapes, so that free axes of one name are known to be equal."""
+    import onnx_ir as ir
+
+    for value, spec in zip(model.graph.inputs, inputs, strict=False):
+        value.shape = ir.Shape(spec.shape)
+
+
 def clean_up(model: Any) -> None:
     """Drop what computes nothing; ensures that every output is a value of its own."""
     from onnx_ir.passes import Sequential, common

@@ -18,7 +18,7 @@ from edgekit.exporter.layout.cut import NEVER, Network
 from edgekit.exporter.layout.forms import Form, constant, form, inverse, rank, sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: What a node costs however small its tensor is, in elements.
 NODE_COST = 1000
@@ -41,14 +41,17 @@ def arrange(model: Any) -> None:
         _copy_less(graph)
 
 
-def infer_shapes(model: Any) -> None:
-    """Forget the shapes of inner values, which tf2onnx does not always get right; infer them."""
+def infer_shapes(model: Any, given: Mapping[Any, Any] | None = None) -> None:
+    """Forget the shapes of inner values, which tf2onnx does not always get right; infer them.
+
+    The shapes that are `given`, by value, are taken as they are.
+    """
     from onnx_ir.passes import common
 
     for graph in model.graphs():
         for node in graph:
             for value in node.outputs:
-                value.shape = None
+                value.shape = (given or {}).get(value)
     # Inference goes by name, and a layer that is called twice names its values alike.
     common.NameFixPass()(model)
     common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
