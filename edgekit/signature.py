@@ -117,7 +117,7 @@ class Signature:
             dtype = np.dtype(spec.dtype)
             if dtype.kind == "f":
                 feeds[spec.name] = rng.random(shape).astype(dtype)
-            elif dtype.kind in "iu" and dtype.itemsize == 1:
+            elif dtype.kind in "iu" and dtype.itemsize == 1 and spec.name not in (limits or {}):
                 whole = np.iinfo(dtype)  # bytes are pixels or quantised numbers, not ids
                 feeds[spec.name] = rng.integers(whole.min, whole.max, shape, dtype, endpoint=True)
             elif dtype.kind in "iub":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import (
     axes,
     convert,
+    evidence,
     ids,
     layout,
     lengths,
@@ -33,16 +33,15 @@ from edgekit.exporter import (
 )
 from edgekit.exporter.foreign import LiteModel
 from edgekit.filesize import model_bytes
-from edgekit.reference import Reference
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature
-from edgekit.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgekit.exporter.sources import Source
     from edgekit.parity import OutputParity
+    from edgekit.reference import Reference
     from edgekit.signature import Feeds, TensorSpec
 
 #: Samples of the reference where the source brings none.
@@ -193,14 +192,19 @@ def _write_file(
     del model  # the session needs the room
     try:
         runner = open_runner(path)
-        reference, evidence = _verify(source, runner, *settled.references)
+        reference, proof = evidence.verify(
+            runner,
+            trace.predictor(source.model, source.inputs),
+            *settled.references,
+            parity.TOLERANCES[_precision(source.model)],
+        )
     except ModelError as error:
         raise ExportError(
             f"The converted model {source.name!r} does not run "
             f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, "
             "please report it with the model."
         ) from error
-    exported = Exported(path, runner.signature, opset, evidence, model_bytes(path))
+    exported = Exported(path, runner.signature, opset, proof, model_bytes(path))
     return exported, reference, runner
 
 
@@ -283,41 +287,6 @@ def tool_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _verify(
-    source: Source, runner: Runner, reference: Reference, probe: Reference
-) -> tuple[Reference, dict[int, tuple[OutputParity, ...]]]:
-    """Compare the file with Keras on the reference and at other lengths of the free axes.
-
-    Gives the reference with the evidence: one sample of it where a sample's answer depends on the
-    batch that it is in, so that the file's cannot be compared one by one.
-    """
-    tolerance = parity.TOLERANCES[_precision(source.model)]
-    evidence = check(runner, reference, tolerance)
-    if not all(output.passed for output in evidence[1]) and _mixes(source, runner, reference):
-        feeds = {name: array[:1] for name, array in reference.inputs.items()}
-        reference = Reference(feeds, trace.predict(source.model, source.inputs, feeds))
-        evidence = check(runner, reference, tolerance)
-    other = parity.compare(probe.outputs, runner.run(probe.inputs), tolerance)
-    for output in itertools.chain(*evidence.values(), other):
-        if not output.passed:
-            raise ExportError(
-                f"The exported model does not answer as Keras does: its output {output.name!r} "
-                f"has {output.detail}; this is a defect of the conversion, please report it "
-                "with the model."
-            )
-    return reference, evidence
-
-
-def _mixes(source: Source, runner: Runner, reference: Reference) -> bool:
-    """Whether Keras itself answers otherwise for a sample alone than for it in its batch."""
-    tolerance = parity.TOLERANCES[_precision(source.model)]
-    for case in reference.batches(runner.signature, 1):
-        alone = trace.predict(source.model, source.inputs, case.inputs)
-        if not all(each.passed for each in parity.compare(case.outputs, alone, tolerance)):
-            return True
-    return False
 
 
 def _precision(model: Any) -> str:

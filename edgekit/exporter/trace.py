@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError, one_line
+from edgekit.exporter import arrays
 from edgekit.exporter.foreign import LiteModel
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
     graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
     _fold_captures(graph_def, inputs[kept:], traced)
+    arrays.unroll(graph_def)
     return Graph(
         graph_def,
         tuple(tensor.name for tensor in inputs[:kept]),

@@ -71,7 +71,7 @@ PAIR: dict[str, Any] = {"source": ids(2, 7), "target": ids(2, 5)}
     ("build", "feeds", "nodes"),
     [
         pytest.param(language.bert, PADDED, 120, id="BERT"),
-        pytest.param(language.gpt, TEXT, 120, id="GPT"),
+        pytest.param(language.gpt, TEXT, 135, id="GPT"),
         pytest.param(language.llama, TEXT, 260, id="LLaMA"),
         pytest.param(language.t5, PAIR, 300, id="T5"),
         pytest.param(
@@ -79,7 +79,7 @@ PAIR: dict[str, Any] = {"source": ids(2, 7), "target": ids(2, 5)}
         ),
         pytest.param(language.seq2seq, PAIR, 40, id="LSTM seq2seq"),
         pytest.param(language.mixture, {"x": floats(2, 9, 8)}, 60, id="mixture of experts"),
-        pytest.param(language.wavenet, {"x": floats(2, 11, 2)}, 80, id="WaveNet"),
+        pytest.param(language.wavenet, {"x": floats(2, 11, 2)}, 90, id="WaveNet"),
         pytest.param(
             language.recommender,
             {"user": ids(3, 1), "item": ids(3, 1), "history": ids(3, 6)},

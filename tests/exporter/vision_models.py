@@ -265,16 +265,20 @@ def prompted() -> Any:
 
 
 class Unrolled(L.Layer):  # type: ignore[misc] # keras ships no types
-    """A recurrence written as a Python loop over the steps."""
+    """A recurrence written as a Python loop over the steps, whose states TensorFlow collects."""
 
     def call(self, x: Any) -> Any:
-        state = x[:, 0]
-        for step in range(1, ops.shape(x)[1]):
+        import tensorflow as tf
+
+        state, steps = x[:, 0], ops.shape(x)[1]
+        states = tf.TensorArray(tf.float32, size=steps).write(0, state)
+        for step in range(1, steps):
             state = ops.tanh(state + x[:, step])
-        return state
+            states = states.write(step, state)
+        return ops.transpose(states.stack(), (1, 0, 2))
 
     def compute_output_shape(self, shape: Any) -> Any:
-        return (shape[0], shape[2])
+        return shape
 
 
 def unrolled() -> Any:

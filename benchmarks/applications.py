@@ -1,0 +1,108 @@
+"""Every model of keras.applications, exported: time, size, parity with Keras, and peak memory.
+
+    python benchmarks/applications.py [--models VGG16 NASNetLarge] [--size 0] [--limit-gib 8]
+
+Each is a process of its own, untrained and with logits as its answer; `s` is the export alone, with
+its checks, and `peak` the most memory that the process held. `--size` is the side of the pictures,
+the least that every model takes where it is left out; 0 is each model's own. A model that takes
+more than the limit is stopped, and says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+HEAD = f"{'model':20} weights MiB       s  peak MiB   nodes  Transposes  max error  SQNR dB"
+#: Inception's valid convolutions leave nothing of a smaller picture.
+LEAST = 75
+
+
+def names() -> list[str]:
+    """Give every model that keras.applications makes."""
+    import keras
+
+    return [name for name in dir(keras.applications) if name[0].isupper()]
+
+
+def build(name: str, size: int) -> Any:
+    """Make one untrained."""
+    import keras
+
+    shape = {"input_shape": (size, size, 3)} if size else {}
+    make = getattr(keras.applications, name)
+    return make(weights=None, classifier_activation=None, **shape)
+
+
+def measure(name: str, size: int, limit_gib: float) -> str:
+    """Export one, in a process of its own, and give its row."""
+    command = [sys.executable, __file__, "--child", name]
+    command += ["--size", str(size), "--limit-gib", str(limit_gib)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout.strip()
+    last = done.stderr.strip().splitlines()[-1:]
+    return f"{name:20} {''.join(last)[:200]}"
+
+
+def child(name: str, size: int, limit_gib: float) -> None:
+    """Export one, and print its row."""
+    threading.Thread(target=_stop_over, args=(limit_gib,), daemon=True).start()
+    import onnx
+
+    import edgekit
+
+    model = build(name, size)
+    weights = sum(4 * weight.numpy().size for weight in model.weights) / 2**20
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        start = time.perf_counter()
+        made: Any = edgekit.export(model, path)
+        seconds = time.perf_counter() - start
+        nodes = Counter(n.op_type for n in onnx.load(path, load_external_data=False).graph.node)
+    outputs = [output for case in made.parity.values() for output in case]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{name:20} {weights:11.0f} {seconds:7.1f} {peak:9.0f} {nodes.total():7d} "
+        f"{nodes['Transpose']:11d} {max(o.max_abs_error for o in outputs):10.1e} "
+        f"{min(o.sqnr_db for o in outputs):8.1f}"
+    )
+
+
+def _stop_over(limit_gib: float) -> None:
+    page = os.sysconf("SC_PAGE_SIZE")
+    while True:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        if pages * page > limit_gib * 2**30:
+            print(f"over {limit_gib:g} GiB", file=sys.stderr, flush=True)
+            os._exit(1)
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--models", nargs="*")
+    parser.add_argument("--size", type=int, default=LEAST)
+    parser.add_argument("--limit-gib", type=float, default=8.0)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child, arguments.size, arguments.limit_gib)
+        return
+    print(HEAD)
+    for name in arguments.models or names():
+        print(measure(name, arguments.size, arguments.limit_gib), flush=True)
+
+
+if __name__ == "__main__":
+    main()
