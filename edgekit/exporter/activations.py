@@ -11,16 +11,19 @@ from edgekit.exporter.absorb import affine
 from edgekit.exporter.layout import graphs
 from edgekit.exporter.layout.forms import constant
 
+SWISH_OPSET = 14
+
 
 def name(model: Any) -> None:
     """Write `clip(x + 3, 0, 6) / 6` as HardSigmoid, and its product with `x` as HardSwish."""
+    swish = model.opset_imports[""] >= SWISH_OPSET
     for graph in list(model.graphs()):
         for node in list(graph):
             if node.op_type == "Clip" and not node.domain and node.graph is graph:
-                _hard_sigmoid(graph, node)
+                _hard_sigmoid(graph, node, swish)
 
 
-def _hard_sigmoid(graph: Any, clip: Any) -> None:
+def _hard_sigmoid(graph: Any, clip: Any, swish: bool) -> None:
     before = clip.inputs[0].producer()
     shifted = None if before is None else affine(before)
     after = graphs.only_reader(graph, clip)
@@ -35,7 +38,8 @@ def _hard_sigmoid(graph: Any, clip: Any) -> None:
     x = shifted.value
     product = graphs.only_reader(graph, after)
     (gate,) = after.outputs
-    if product is not None and product.op_type == "Mul" and {*product.inputs} == {x, gate}:
+    paired = product is not None and product.op_type == "Mul" and {*product.inputs} == {x, gate}
+    if paired and swish:
         _write(product, "HardSwish", x)
     else:
         _write(after, "HardSigmoid", x, alpha=1 / 6, beta=0.5)
