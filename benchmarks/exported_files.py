@@ -1,61 +1,87 @@
-"""edgekit's files against plain tf2onnx's, of the same weights, interleaved in one run.
+"""edgekit's files against every other way to run the same Keras model, interleaved in one run.
 
-    python benchmarks/exported_files.py [--duration 2] [--threads 1] [--batch 1] [--models rnn gru]
+    python benchmarks/exported_files.py [--models rnn gru] [--threads 1 2] [--batch 1 8]
 
-`plain` is what a careful call of tf2onnx gives: `from_function` over
-`tf.function(model(x, training=False))`. Both files are compared with Keras first. `ratio` is the
-paired ratio of p50 latencies, edgekit's over plain: below 1 is faster.
+Columns: the file of `edgekit.export`; one written by hand; tf2onnx's `from_function` over
+`tf.function(model(x, training=False))`; Keras's own `model.export(format="onnx")`; LiteRT with
+XNNPACK; OpenVINO on edgekit's file; Keras itself, as a `tf.function`. Each output is compared with
+Keras first, and a way that fails says why. Times are medians in microseconds. In brackets is the
+median, over rounds in which all take turns, of edgekit's time over that way's time in the same
+round: below 1 edgekit is faster. LiteRT and OpenVINO need the extra `peers`. `--clock cpu` takes
+the time that each process computes: for one thread, on a machine that has more to do.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
+import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import handwritten
 import numpy as np
-import onnx
+from networks import Network, networks
+from peers import CLOCKS, Array, Candidate
 
 import edgekit
+from edgekit.errors import one_line
 from edgekit.exporter import frameworks, sources, trace
-from edgekit.latency import Candidate, benchmark
-from edgekit.runtime.session import open_runner
 
-LENGTH = 64
-HEAD = "model        nodes  plain   export s  plain   p50 us   plain   ratio (95%)        max error"
-
-
-def models() -> dict[str, Callable[[], Any]]:
-    """Every model that is compared, untrained."""
-    from model_defs import attention, convnet, rnn, transformer
-
-    wide = {"depth": 128, "feed_forward": 512, "blocks": 4}
-    return {
-        "cnn": convnet.build,
-        "rnn": rnn.build,
-        "gru": lambda: rnn.build(cell="gru"),
-        "lstm": lambda: rnn.build(cell="lstm"),
-        "attention": attention.build,
-        "transformer": transformer.build,
-        "transformer4": lambda: transformer.build(**wide),
-        "encoder4": encoder,
-    }
+#: How each way makes its file, and the engine that runs it.
+ENGINES = {
+    "edgekit": "onnxruntime",
+    "by hand": "onnxruntime",
+    "tf2onnx": "onnxruntime",
+    "Keras export": "onnxruntime",
+    "LiteRT": "litert",
+    "OpenVINO": "openvino",
+    "Keras": "keras",
+}
+BLOCK_S = 0.06
+PAUSE_S = 0.01
+TOLERANCE = 1e-3
 
 
-def encoder() -> Any:
-    """A Transformer encoder with a fixed length: 4 blocks, depth 128, 8 heads, 64 steps."""
-    import keras
+class Files:
+    """The files of one network; each is made when it is first asked for, once."""
 
-    layers = keras.layers
-    x = y = keras.Input((LENGTH, 128), name="x")
-    for _ in range(4):
-        y = layers.LayerNormalization(epsilon=1e-6)(y + layers.MultiHeadAttention(8, 16)(y, y))
-        update = layers.Dense(128)(layers.Dense(512, activation="relu")(y))
-        y = layers.LayerNormalization(epsilon=1e-6)(y + update)
-    return keras.Model(x, y)
+    def __init__(self, name: str, network: Network, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        self.model = network.model()
+        self._made: dict[str, str] = {}
+
+    def path(self, way: str, feeds: Sequence[Array]) -> str:
+        """Give a way's file; raises whatever making it raises."""
+        fixed = f"-{len(feeds[0])}" if way == "LiteRT" else ""
+        key = f"{self.name}-{way}{fixed}".replace(" ", "-")
+        if key not in self._made:
+            suffix = {"LiteRT": ".tflite", "Keras": ".keras"}.get(way, ".onnx")
+            path = self.folder / (key + suffix)
+            self._make(way, path, feeds)
+            self._made[key] = str(path)
+        return self._made[key]
+
+    def _make(self, way: str, path: Path, feeds: Sequence[Array]) -> None:
+        if way == "edgekit":
+            edgekit.export(self.model, path)
+        elif way == "OpenVINO":
+            path.symlink_to(self.path("edgekit", feeds))
+        elif way == "by hand":
+            handwritten.write(self.name, self.model, path)
+        elif way == "tf2onnx":
+            plain(self.model, path)
+        elif way == "Keras export":
+            self.model.export(path, format="onnx", verbose=False)
+        elif way == "LiteRT":
+            path.write_bytes(tflite(self.model, feeds))
+        else:
+            self.model.save(path)
 
 
 def plain(model: Any, path: Path) -> None:
@@ -72,69 +98,127 @@ def plain(model: Any, path: Path) -> None:
     tf2onnx.convert.from_function(function, signature, opset=18, output_path=str(path))
 
 
-def compare(name: str, model: Any, folder: Path, arguments: argparse.Namespace) -> None:
-    """Print the row of one model."""
-    ours, theirs = folder / f"{name}.onnx", folder / f"{name}.plain.onnx"
-    seconds = []
-    for write in (lambda: edgekit.export(model, ours), lambda: plain(model, theirs)):
-        start = time.perf_counter()
-        write()
-        seconds.append(time.perf_counter() - start)
-    worst = max(_error(model, path) for path in (ours, theirs))
-    report = benchmark(
-        [
-            Candidate(
-                str(path),
-                axes=_lengths(path),
-                threads=arguments.threads,
-                batch=arguments.batch,
-            )
-            for path in (theirs, ours)
-        ],
-        duration_s=arguments.duration,
-    )
-    nodes = [len(onnx.load(path).graph.node) for path in (ours, theirs)]
-    slow, fast = (1e3 * result.p50_ms for result in report.results)
-    (ratio,) = report.ratios
-    print(
-        f"{name:12} {nodes[0]:5}  {nodes[1]:5}   {seconds[0]:8.1f}  {seconds[1]:5.1f}   "
-        f"{fast:6.0f}  {slow:6.0f}   {ratio.ratio:.2f} ({ratio.ci95[0]:.2f} to "
-        f"{ratio.ci95[1]:.2f})   {worst:.1e}",
-        flush=True,
-    )
+def tflite(model: Any, feeds: Sequence[Array]) -> Any:
+    """Convert a model at the shapes of the feeds; XNNPACK takes fixed ones."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-
-def _lengths(path: Path) -> dict[str, int]:
-    """Give every free axis but the batch one length; plain files name each input's anew."""
-    with open_runner(path) as runner:
-        axes = [axis for spec in runner.signature.inputs for axis in spec.shape[1:]]
-    return {axis: LENGTH for axis in axes if isinstance(axis, str)}
-
-
-def _error(model: Any, path: Path) -> float:
     specs = sources.input_specs(model)
-    with open_runner(path) as runner:
-        feeds = runner.signature.sample(3, batch=2, axes=_lengths(path))
-        got = list(runner.run(feeds).values())
-        by_name = dict(zip((s.name for s in specs), feeds.values(), strict=True))
-    expected = list(trace.predict(model, specs, by_name).values())
-    return max(float(np.abs(g - e).max()) for g, e in zip(got, expected, strict=True))
+    function = tf.function(lambda *tensors: trace.call(model, specs, tensors))
+    signature = [tf.TensorSpec(a.shape, a.dtype, name=f"x{i}") for i, a in enumerate(feeds)]
+    frozen = convert_variables_to_constants_v2(
+        function.get_concrete_function(*signature), lower_control_flow=False
+    )
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], model).convert()
 
 
-def main() -> None:
-    """Print the table."""
+def candidates(
+    files: Files, feeds: list[Array], threads: int, ways: Sequence[str]
+) -> list[Candidate | tuple[str, str]]:
+    """Open every way; one that cannot be made is its name and the reason."""
+    opened: list[Candidate | tuple[str, str]] = []
+    for way in ways:
+        if way == "by hand" and files.name not in handwritten.WRITERS:
+            opened.append((way, ""))
+            continue
+        try:
+            with quiet():
+                path = files.path(way, feeds)
+        except Exception as error:  # noqa: BLE001  # a peer fails as it likes; its cell says how
+            opened.append((way, f"{type(error).__name__}: {one_line(error)}"[:100]))
+            continue
+        opened.append(Candidate(way, ENGINES[way], path, feeds, threads))
+    return opened
+
+
+def check(candidate: Candidate, expected: Sequence[Array]) -> None:
+    """Set the error of a candidate that does not answer as Keras does."""
+    if candidate.error:
+        return
+    if len(candidate.outputs) != len(expected):
+        candidate.error = f"{len(candidate.outputs)} outputs"
+        return
+    for got, wanted in zip(candidate.outputs, expected, strict=True):
+        if got.shape != wanted.shape:
+            candidate.error = f"shape {got.shape}"
+        elif np.abs(got - wanted).max() > TOLERANCE * max(1e-3, float(np.abs(wanted).max())):
+            candidate.error = f"wrong by {np.abs(got - wanted).max():.1e}"
+
+
+def take_turns(running: Sequence[Candidate], rounds: int, clock: str) -> None:
+    """Time every candidate once a round, in an order that changes."""
+    order = random.Random(0)
+    for candidate in running:
+        candidate.time(3 * BLOCK_S, clock)  # warm up
+    for _ in range(rounds):
+        for candidate in order.sample(list(running), len(running)):
+            time.sleep(PAUSE_S)
+            candidate.blocks.append(candidate.time(BLOCK_S, clock))
+
+
+def row(files: Files, network: Network, batch: int, threads: int, arguments: Any) -> list[str]:
+    """Measure one network at one batch size and number of threads; give its cells."""
+    feeds = network.feeds(files.model, batch)
+    specs = sources.input_specs(files.model)
+    by_name = dict(zip((s.name for s in specs), feeds, strict=True))
+    expected = list(trace.predict(files.model, specs, by_name).values())
+    opened = candidates(files, feeds, threads, arguments.ways)
+    running = [c for c in opened if isinstance(c, Candidate)]
+    try:
+        for candidate in running:
+            check(candidate, expected)
+        take_turns([c for c in running if not c.error], arguments.rounds, arguments.clock)
+    finally:
+        for candidate in running:
+            candidate.close()
+    ours = np.array(running[0].blocks)
+    return [files.name, str(threads), str(batch), *(cell(c, ours) for c in opened)]
+
+
+def cell(candidate: Candidate | tuple[str, str], ours: Array) -> str:
+    """Write a candidate's median and edgekit's ratio to it, or why there is none."""
+    if isinstance(candidate, tuple):
+        return candidate[1] or "-"
+    if candidate.error:
+        return candidate.error
+    blocks = np.array(candidate.blocks)
+    text = f"{1e6 * np.median(blocks):.0f}"
+    if candidate.name == "edgekit":
+        return text
+    return f"{text} ({np.median(ours / blocks):.2f})"
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """Keep converters off the terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def main(build: Callable[[], dict[str, Network]] = networks) -> None:
+    """Print the table, a row at a time."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--duration", type=float, default=2.0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--models", nargs="*")
+    parser.add_argument("--models", nargs="*", metavar="NAME")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--batch", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--ways", nargs="*", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     arguments = parser.parse_args()
+    arguments.ways = ["edgekit", *(way for way in arguments.ways if way != "edgekit")]
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     frameworks.load("compare exported files")
-    print(HEAD)
+    head = ["model", "threads", "batch", *arguments.ways]
+    print("|", " | ".join(head), "|\n|", " | ".join("---" for _ in head), "|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, build in models().items():
-            if not arguments.models or name in arguments.models:
-                compare(name, build(), Path(folder), arguments)
+        for name, network in build().items():
+            if arguments.models and name not in arguments.models:
+                continue
+            files = Files(name, network, Path(folder))
+            for threads in arguments.threads:
+                for batch in arguments.batch:
+                    cells = row(files, network, batch, threads, arguments)
+                    print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":

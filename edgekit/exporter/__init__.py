@@ -16,6 +16,8 @@ from edgekit import files, metrics, parity
 from edgekit.bundle import EXTERNAL, Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import (
+    absorb,
+    activations,
     axes,
     convert,
     evidence,
@@ -24,14 +26,17 @@ from edgekit.exporter import (
     lengths,
     lowering,
     passes,
+    queries,
     rewrites,
     sink,
     sources,
+    spatial,
     trace,
     writer,
     zoo,
 )
 from edgekit.exporter.foreign import LiteModel
+from edgekit.exporter.layout import heads, rows
 from edgekit.filesize import model_bytes
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature
@@ -222,6 +227,12 @@ def _converted(source: Source, opset: int) -> Any:
     passes.fold(model)
     lengths.simplify(model)
     layout.arrange(model)
+    activations.name(model)
+    absorb.absorb(model)
+    spatial.simplify(model)
+    queries.reorder(model)
+    rows.arrange(model)
+    heads.merge(model)
     rewrites.rewrite(model)
     lowering.lower(model, markers, late=True)
     sink.sink(model)

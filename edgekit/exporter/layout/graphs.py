@@ -38,11 +38,26 @@ def transpose(graph: Any, value: Any, perm: Sequence[int]) -> Any:
     import onnx_ir as ir
 
     node = ir.node("Transpose", [value], {"perm": list(perm)}, name=f"{value.name}/Transpose")
-    (made,) = node.outputs
-    made.name = f"{value.name}/transposed"
-    made.type = value.type
     if value.shape is not None:
-        made.shape = ir.Shape([value.shape[axis] for axis in perm])
+        node.outputs[0].shape = ir.Shape([value.shape[axis] for axis in perm])
+    return _behind(graph, value, node)
+
+
+def reshape(graph: Any, value: Any, target: Sequence[int], shape: Any = None) -> Any:
+    """Add a Reshape right behind what makes `value`; gives its output."""
+    import onnx_ir as ir
+
+    second = add_constant(graph, f"{value.name}/shape", np.array(target, np.int64))
+    node = ir.node("Reshape", [value, second], name=f"{value.name}/Reshape")
+    known = [None if size == -1 else size for size in target]
+    node.outputs[0].shape = ir.Shape(known) if shape is None else shape
+    return _behind(graph, value, node)
+
+
+def _behind(graph: Any, value: Any, node: Any) -> Any:
+    (made,) = node.outputs
+    made.name = f"{node.name}/output"
+    made.type = value.type
     producer = value.producer()
     if producer is not None:
         graph.insert_after(producer, node)
@@ -53,19 +68,60 @@ def transpose(graph: Any, value: Any, perm: Sequence[int]) -> Any:
     return made
 
 
-def follow(node: Any, kind: str, array: np.ndarray[Any, Any], **attributes: Any) -> None:
+def follow(node: Any, kind: str, array: np.ndarray[Any, Any] | None, **attributes: Any) -> None:
     """Put `kind(output, array)` between a node's one output and all that reads it."""
     import onnx_ir as ir
 
     (output,) = node.outputs
     graph = node.graph
-    second = add_constant(graph, f"{output.name}/order", array)
-    added = ir.node(kind, [output, second], attributes, name=f"{node.name}/{kind}")
+    second = [] if array is None else [add_constant(graph, f"{output.name}/constant", array)]
+    added = ir.node(kind, [output, *second], attributes, name=f"{node.name}/{kind}")
     (made,) = added.outputs
     made.name = f"{output.name}/{kind}"
+    made.type, made.shape = output.type, output.shape
+    output.shape = None
     replace(output, made)
     added.replace_input_with(0, output)
     graph.insert_after(node, added)
+
+
+def add_node(graph: Any, place: Any, kind: str, value: Any, array: np.ndarray[Any, Any]) -> Any:
+    """Put `kind(value, array)` in front of a node, under its name; gives the output."""
+    import onnx_ir as ir
+
+    second = add_constant(graph, f"{place.name}/constant", array)
+    node = ir.node(kind, [value, second], name=place.name)
+    (made,) = node.outputs
+    made.name = f"{place.outputs[0].name}/{kind}"
+    made.type, made.shape = place.outputs[0].type, place.outputs[0].shape
+    graph.insert_before(place, node)
+    return made
+
+
+def split(graph: Any, node: Any, sizes: np.ndarray[Any, Any], axis: int) -> list[Any]:
+    """Put a Split behind a node's one output, for nobody to read yet; gives its outputs."""
+    import onnx_ir as ir
+
+    (whole,) = node.outputs
+    second = add_constant(graph, f"{whole.name}/split", sizes)
+    count = len(sizes)
+    added = ir.node(
+        "Split", [whole, second], {"axis": axis}, num_outputs=count, name=f"{node.name}/Split"
+    )
+    for index, made in enumerate(added.outputs):
+        made.name = f"{whole.name}/part_{index}"
+        made.type = whole.type
+    graph.insert_after(node, added)
+    return list(added.outputs)
+
+
+def only_reader(graph: Any, node: Any) -> Any:
+    """Give the one node that reads a node's first output, if nothing else does."""
+    value = node.outputs[0]
+    uses = list(value.uses())
+    if len(uses) != 1 or value.is_graph_output() or uses[0].node.graph is not graph:
+        return None
+    return uses[0].node
 
 
 def replace(old: Any, new: Any) -> None:

@@ -51,11 +51,12 @@ def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     query, key, value, *masks = inputs
     if op.opset >= ATTENTION_OPSET and not (masks and values):
         return _operator(op, layer, *inputs)
-    q = op.op("Transpose", query, perm=[0, 2, 1, 3])
+    # On the query, so that it can go into the weights of what makes the query.
+    scaled = op.op("Mul", query, np.array(layer._inverse_sqrt_key_dim, op.dtype))
+    q = op.op("Transpose", scaled, perm=[0, 2, 1, 3])
     k = op.op("Transpose", key, perm=[0, 2, 3, 1])
     v = op.op("Transpose", value, perm=[0, 2, 1, 3])
-    scale = np.array(layer._inverse_sqrt_key_dim, op.dtype)
-    scores = op.op("Mul", op.op("MatMul", q, k), scale)
+    scores = op.op("MatMul", q, k)
     if masks:
         scores = op.op("Add", scores, _added(op, masks[0]))
     weights = op.op("Softmax", scores, axis=-1)
