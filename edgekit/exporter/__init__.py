@@ -23,6 +23,7 @@ from edgekit.exporter import (
     layout,
     lowering,
     passes,
+    refusals,
     rewrites,
     sink,
     sources,
@@ -109,6 +110,7 @@ def export(
     if reference is not None:
         checked = Signature(loaded.inputs, ()).check(reference)
         loaded = dataclasses.replace(loaded, reference=checked)
+    refusals.check(loaded.model, loaded.inputs)
     if target.suffix == ".onnx":
         with files.new_file(target, force=force) as made:
             result = _write_file(loaded, made, opset, seed)
@@ -211,7 +213,7 @@ def _converted(source: Source, opset: int) -> Any:
     else:
         with lowering.marking(opset) as markers:
             graph = trace.trace(source.model, source.inputs)
-        model = convert.convert(graph, source.name, opset)
+        model = convert.convert(graph, source.model, source.name, opset)
         lowering.lower(model, markers)
     passes.fold(model)
     layout.arrange(model)
@@ -229,11 +231,11 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
         files.save_arrays(folder / "calibration.npz", {"inputs": source.calibration})
     if source.evaluation is not None:
         files.save_arrays(folder / "evaluation.npz", source.evaluation)
-    precision = _precision(source.model)
+    coarsest = precision(source.model)
     variant = Variant(
-        name=precision,
+        name=coarsest,
         file=FileEntry.of(exported.path),
-        precision=precision,
+        precision=coarsest,
         recipe="float",
         opset=opset,
         measured={"parity": {"cpu": summary(exported.parity)}},
@@ -256,7 +258,7 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
     with runner:
         value = metrics.evaluate(Bundle(folder, manifest), runner)
     if value is not None:
-        Bundle(folder, manifest).record(precision, "metric", "cpu", value)
+        Bundle(folder, manifest).record(coarsest, "metric", "cpu", value)
 
 
 def summary(evidence: dict[int, tuple[OutputParity, ...]]) -> list[dict[str, Any]]:
@@ -290,7 +292,7 @@ def _verify(
     Gives the reference with the evidence: one sample of it where a sample's answer depends on the
     batch that it is in, so that the file's cannot be compared one by one.
     """
-    tolerance = parity.TOLERANCES[_precision(source.model)]
+    tolerance = parity.TOLERANCES[precision(source.model)]
     evidence = check(runner, reference, tolerance)
     if not all(output.passed for output in evidence[1]) and _mixes(source, runner, reference):
         feeds = {name: array[:1] for name, array in reference.inputs.items()}
@@ -309,7 +311,7 @@ def _verify(
 
 def _mixes(source: Source, runner: Runner, reference: Reference) -> bool:
     """Whether Keras itself answers otherwise for a sample alone than for it in its batch."""
-    tolerance = parity.TOLERANCES[_precision(source.model)]
+    tolerance = parity.TOLERANCES[precision(source.model)]
     for case in reference.batches(runner.signature, 1):
         alone = trace.predict(source.model, source.inputs, case.inputs)
         if not all(each.passed for each in parity.compare(case.outputs, alone, tolerance)):
@@ -317,8 +319,10 @@ def _mixes(source: Source, runner: Runner, reference: Reference) -> bool:
     return False
 
 
-def _precision(model: Any) -> str:
+def precision(model: Any) -> str:
     """Name the coarsest precision that a layer computes in: it decides what counts as equal."""
     if isinstance(model, LiteModel) and model.quantized:
         return "int8"
-    return "fp16" if any("16" in str(layer.compute_dtype) for layer in model.layers) else "fp32"
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
+    dtypes = {layer.compute_dtype for layer in layers}
+    return "bf16" if "bfloat16" in dtypes else "fp16" if "float16" in dtypes else "fp32"
