@@ -29,6 +29,7 @@ from edgekit.exporter import (
     queries,
     refusals,
     rewrites,
+    series,
     sink,
     sources,
     spatial,
@@ -228,6 +229,7 @@ def _converted(source: Source, opset: int) -> Any:
     passes.set_inputs(model, source.inputs)
     passes.fold(model)
     lengths.simplify(model)
+    series.flatten(model)
     layout.arrange(model)
     activations.name(model)
     absorb.absorb(model)

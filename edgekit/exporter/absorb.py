@@ -46,7 +46,9 @@ def _lift(graph: Any, node: Any) -> None:
         mover = found.value.producer()
         if mover is None or mover.op_type not in ("Reshape", "Transpose") or mover.domain:
             return
-        if graphs.only_reader(graph, mover) is not node:
+        if found.scale.ndim > (rank(found.value) or 0) or not _is_moved_for(
+            graph, node, found.value
+        ):
             return
         x, (made,) = mover.inputs[0], node.outputs
         dtype = _dtype(node)
@@ -60,6 +62,13 @@ def _lift(graph: Any, node: Any) -> None:
         mover.replace_input_with(0, made)
         graph.remove(node)
         graph.insert_before(mover, node)
+
+
+def _is_moved_for(graph: Any, node: Any, value: Any) -> bool:
+    """Tell whether what else reads a value reads its shape only."""
+    others = [use.node for use in value.uses() if use.node is not node]
+    mine = all(other.op_type == "Shape" and other.graph is graph for other in others)
+    return mine and not value.is_graph_output()
 
 
 def _fold_chain(graph: Any, node: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.exporter import layout
+from edgekit.exporter import series as series_pass
 from edgekit.exporter.layout.cut import Network
 from tests.exporter.graphs import IN, OUT, RNG, Graph, operators_after
 
@@ -247,3 +248,49 @@ def test_minimum_cut() -> None:
     assert network.source_side(source, sink) == {source}
     network.edge(source, a, 9)
     assert network.source_side(source, sink) == {source, a}
+
+
+def series(g: Graph, x: str, kind: str, *inputs: Any, axis: int = 1, **attributes: Any) -> Any:
+    """A convolution or pool of a series as TensorFlow has it: a picture of height one."""
+    wide = g.op("Transpose", g.op("Unsqueeze", x, np.array([axis])), perm=IN)
+    made = g.op("Transpose", g.op(kind, wide, *inputs, **attributes), perm=OUT)
+    return g.op("Squeeze", made, np.array([axis - 4]))
+
+
+@pytest.mark.parametrize(
+    ("build", "operators"),
+    [
+        pytest.param(
+            lambda g: series(
+                g, "x", "Conv", RNG.normal(size=(5, 4, 1, 3)), pads=[0, 2, 0, 0], strides=[2, 2]
+            ),
+            "Transpose Conv Transpose",
+            id="conv",
+        ),
+        pytest.param(
+            lambda g: series(
+                g,
+                series(g, "x", "MaxPool", kernel_shape=[1, 2]),
+                "Conv",
+                np.ones((4, 1, 1, 2)),
+                group=4,
+            ),
+            "Transpose MaxPool Conv Transpose",
+            id="pool and depthwise conv",
+        ),
+        pytest.param(
+            lambda g: series(g, "x", "AveragePool", kernel_shape=[2, 1], axis=2),
+            "Transpose AveragePool Transpose",
+            id="another axis",
+        ),
+        pytest.param(
+            lambda g: series(g, "x", "Conv", np.ones((5, 4, 3, 1)), pads=[1, 0, 1, 0]),
+            "Unsqueeze Transpose Conv Transpose Squeeze",
+            id="a height that is used",
+        ),
+    ],
+)
+def test_a_series_has_one_spatial_axis(build: Callable[[Graph], str], operators: str) -> None:
+    g = Graph(9, 4)
+    found = operators_after(g.model(build(g)), series_pass.flatten, layout.arrange)
+    assert found == Counter(operators.split())

@@ -102,8 +102,11 @@ def _front(op: Builder, x: Any, mask: Any) -> tuple[Any, Any]:
 
     lengths = op.op("ReduceSum", op.op("Cast", mask, to=ir.DataType.INT32), op.ints(1), keepdims=0)
     time = op.op("Shape", mask, start=1, end=2)
-    # Of equal values TopK gives the earlier first, so the order of the steps is kept.
-    _, order = op.op("TopK", op.op("Cast", mask, to=ir.DataType.FLOAT), time, outputs=2, axis=1)
+    # Of equal values TopK gives the earlier first, but in OpenVINO; so no two that count are equal.
+    counts = op.op("Cast", mask, to=ir.DataType.FLOAT)
+    places = op.op("CumSum", counts, np.array(1))
+    keys = op.op("Mul", counts, op.op("Sub", np.array(2.0**24, np.float32), places))
+    _, order = op.op("TopK", keys, time, outputs=2, axis=1)
     steps = op.op("Unsqueeze", order, op.ints(-1))
     return op.op("GatherND", x, steps, batch_dims=1), lengths
 
