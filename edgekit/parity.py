@@ -43,6 +43,7 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(atol=1e-4, rtol=1e-3, min_sqnr_db=60.0),
     "fp16": Tolerance(atol=1e-2, rtol=1e-2, min_sqnr_db=40.0),
+    "bf16": Tolerance(atol=5e-2, rtol=5e-2, min_sqnr_db=30.0),
     "int8": Tolerance(atol=None, min_sqnr_db=20.0),
 }
 

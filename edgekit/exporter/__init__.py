@@ -27,6 +27,7 @@ from edgekit.exporter import (
     lowering,
     passes,
     queries,
+    refusals,
     rewrites,
     sink,
     sources,
@@ -114,6 +115,7 @@ def export(
     if reference is not None:
         checked = Signature(loaded.inputs, ()).check(reference)
         loaded = dataclasses.replace(loaded, reference=checked)
+    refusals.check(loaded.model, loaded.inputs)
     if target.suffix == ".onnx":
         with files.new_file(target, force=force) as made:
             result = _write_file(loaded, made, opset, seed)
@@ -201,7 +203,7 @@ def _write_file(
             runner,
             trace.predictor(source.model, source.inputs),
             *settled.references,
-            parity.TOLERANCES[_precision(source.model)],
+            parity.TOLERANCES[precision(source.model)],
         )
     except ModelError as error:
         raise ExportError(
@@ -221,7 +223,7 @@ def _converted(source: Source, opset: int) -> Any:
     else:
         with lowering.marking(opset) as markers:
             graph = trace.trace(source.model, source.inputs)
-        model = convert.convert(graph, source.name, opset)
+        model = convert.convert(graph, source.model, source.name, opset)
         lowering.lower(model, markers)
     passes.set_inputs(model, source.inputs)
     passes.fold(model)
@@ -247,11 +249,11 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
         files.save_arrays(folder / "calibration.npz", {"inputs": source.calibration})
     if source.evaluation is not None:
         files.save_arrays(folder / "evaluation.npz", source.evaluation)
-    precision = _precision(source.model)
+    coarsest = precision(source.model)
     variant = Variant(
-        name=precision,
+        name=coarsest,
         file=FileEntry.of(exported.path),
-        precision=precision,
+        precision=coarsest,
         recipe="float",
         opset=opset,
         measured={"parity": {"cpu": summary(exported.parity)}},
@@ -274,7 +276,7 @@ def _write_bundle(source: Source, folder: Path, opset: int, seed: int) -> None:
     with runner:
         value = metrics.evaluate(Bundle(folder, manifest), runner)
     if value is not None:
-        Bundle(folder, manifest).record(precision, "metric", "cpu", value)
+        Bundle(folder, manifest).record(coarsest, "metric", "cpu", value)
 
 
 def summary(evidence: dict[int, tuple[OutputParity, ...]]) -> list[dict[str, Any]]:
@@ -300,8 +302,10 @@ def tool_versions() -> dict[str, str]:
     return versions
 
 
-def _precision(model: Any) -> str:
+def precision(model: Any) -> str:
     """Name the coarsest precision that a layer computes in: it decides what counts as equal."""
     if isinstance(model, LiteModel) and model.quantized:
         return "int8"
-    return "fp16" if any("16" in str(layer.compute_dtype) for layer in model.layers) else "fp32"
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
+    dtypes = {layer.compute_dtype for layer in layers}
+    return "bf16" if "bfloat16" in dtypes else "fp16" if "float16" in dtypes else "fp32"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError, needs_extra, one_line
-from edgekit.exporter import frameworks, lowering, ops
+from edgekit.exporter import blame, frameworks, lowering, ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,43 +32,66 @@ TF2ONNX_OPSET = 18
 MAX_OPSET = 25
 
 
-def convert(graph: Graph, name: str, opset: int = OPSET) -> Any:
-    """Convert a frozen graph to an `onnx_ir.Model`; raises `ExportError` naming the op at fault."""
-    return _checked(functools.partial(_from_graph, graph), name, opset)
+@dataclass(frozen=True)
+class Problem:
+    """What tf2onnx logged as an error: the node and its op where it says them."""
+
+    text: str
+    node: str | None = None
+    op: str | None = None
+    cause: BaseException | None = None
+
+
+def convert(graph: Graph, keras_model: Any, name: str, opset: int = OPSET) -> Any:
+    """Convert a frozen graph to an `onnx_ir.Model`.
+
+    Raises `ExportError` that names the layer of `keras_model` and the op at fault.
+    """
+    return _checked(functools.partial(_from_graph, graph), keras_model, name, opset)
 
 
 def convert_lite(lite: LiteModel, opset: int = OPSET) -> Any:
     """Convert a `.tflite` file as `convert` does a graph; quantised it stays so, as QDQ."""
-    return _checked(functools.partial(_from_lite, lite), lite.name, opset)
+    return _checked(functools.partial(_from_lite, lite), lite, lite.name, opset)
 
 
-def _checked(convert: Callable[[int], Any], name: str, opset: int) -> Any:
+def _checked(convert: Callable[[int], Any], source: Any, name: str, opset: int) -> Any:
     """Convert with tf2onnx, and take what it only logs for an error."""
     import onnx_ir as ir
     from onnxscript.version_converter import convert_version
 
     with needs_extra("convert to ONNX"):
         import tf2onnx  # noqa: F401 - the import is the effect
+    proto = None
     with _captured_log() as problems:
         try:
             with warnings.catch_warnings():
                 # tf2onnx calls numpy and TensorFlow in ways that both deprecate.
                 warnings.simplefilter("ignore")
                 proto = convert(min(opset, TF2ONNX_OPSET)).make_model(name)
-        except Exception as error:  # tf2onnx raises whatever an op provokes
-            raise ExportError(
-                f"The model {name!r} cannot be converted ({one_line(error)}): replace the layer "
-                "that uses this op, or export the model without it."
-            ) from error
+        except Exception as error:  # noqa: BLE001 - tf2onnx raises whatever an op provokes
+            problems.append(Problem(one_line(error), cause=error))
     if problems:
-        raise ExportError(
-            f"The model {name!r} cannot be converted ({problems[0]}): replace the layer that uses "
-            "this op, or export the model without it."
-        )
+        raise ExportError(_refusal(source, name, problems[0])) from problems[0].cause
     model = ir.from_proto(proto)
     if opset > TF2ONNX_OPSET:
         convert_version(model, opset)
     return model
+
+
+def _refusal(source: Any, name: str, problem: Problem) -> str:
+    layer = blame.layer_of_node(source, problem.node) if problem.node else None
+    layer = layer or blame.layer_in_text(source, problem.text)
+    subject = f"The layer {layer!r}" if layer else f"The model {name!r}"
+    detail = problem.text
+    if problem.op and problem.cause is None:
+        detail = f"its op {problem.op} has no form in ONNX"
+    elif problem.op:
+        detail = f"its op {problem.op}: {one_line(problem.cause or ValueError())}"
+    return (
+        f"{subject} cannot be converted ({detail}): write it with other functions of keras.ops, "
+        "replace it, or export the model without it."
+    )
 
 
 def _from_graph(graph: Graph, opset: int) -> Any:
@@ -107,16 +132,16 @@ def _from_lite(lite: LiteModel, opset: int) -> Any:
 
 
 @contextlib.contextmanager
-def _captured_log() -> Iterator[list[str]]:
+def _captured_log() -> Iterator[list[Problem]]:
     """Collect what tf2onnx logs as errors, and keep the rest off the terminal."""
-    problems: list[str] = []
+    problems: list[Problem] = []
 
     class Collect(logging.Handler):
-        """Keep the first line of each error."""
+        """Keep each error."""
 
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.ERROR:
-                problems.append(record.getMessage().strip().splitlines()[0])
+                problems.append(_problem(record))
 
     logger = logging.getLogger("tf2onnx")
     handler, before = Collect(), (logger.propagate, logger.level)
@@ -128,3 +153,16 @@ def _captured_log() -> Iterator[list[str]]:
         logger.removeHandler(handler)
         logger.propagate, level = before
         logger.setLevel(level)
+
+
+def _problem(record: logging.LogRecord) -> Problem:
+    """Read the node and the op from where tf2onnx has them: its messages' arguments."""
+    text = record.getMessage().strip().splitlines()[0]
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    cause = record.exc_info[1] if record.exc_info else None
+    if record.msg.startswith("Tensorflow op [%s: %s]"):
+        return Problem(text, str(arguments[0]), str(arguments[1]))
+    if record.msg.startswith("Failed to convert node"):
+        op = re.search(r"OP=(\w+)", str(arguments[2]))
+        return Problem(text, str(arguments[0]), op.group(1) if op else None, cause)
+    return Problem(text, cause=cause)

@@ -36,13 +36,12 @@ def fold(model: Any) -> None:
 
     tf2onnx's own optimizers do this too, in half of the time of a whole conversion.
     """
-    from onnx_ir.passes import common
     from onnxscript.optimizer import fold_constants
 
     for node in model.graph.all_nodes():
         if node.op_type == "Identity":
             node.resize_inputs(1)  # tf2onnx leaves the other inputs of what it drops
-    common.IdentityEliminationPass()(model)
+    _drop_identities(model)
     fold_constants(model, input_size_limit=FOLDED_SIZE, output_size_limit=FOLDED_SIZE)
 
 
@@ -58,8 +57,8 @@ def clean_up(model: Any) -> None:
     """Drop what computes nothing; ensures that every output is a value of its own."""
     from onnx_ir.passes import Sequential, common
 
+    _drop_identities(model)
     Sequential(
-        common.IdentityEliminationPass(),
         common.DeduplicateInitializersPass(),
         common.OutputFixPass(),
         common.RemoveUnusedNodesPass(),
@@ -71,6 +70,30 @@ def clean_up(model: Any) -> None:
             # tf2onnx leaves shapes of inner values that are not so.
             if not value.is_graph_output():
                 value.shape = None
+
+
+def _drop_identities(model: Any) -> None:
+    from onnx_ir.passes import common
+
+    common.IdentityEliminationPass()(model)
+    for node in list(model.graph.all_nodes()):
+        for graph in _subgraphs(node):
+            _own_outputs(graph)
+
+
+def _own_outputs(graph: Any) -> None:
+    """Give a branch that has come to hand on a value of the graph around it its own again."""
+    import onnx_ir as ir
+
+    for i, value in enumerate(graph.outputs):
+        producer = value.producer()
+        here = producer is not None and producer.graph is graph
+        if not here and value not in graph.inputs and not value.is_initializer():
+            node = ir.node("Identity", [value], name="Identity")
+            node.outputs[0].name = f"{value.name}/own"
+            node.outputs[0].type = value.type
+            graph.append(node)
+            graph.outputs[i] = node.outputs[0]
 
 
 def name_interface(

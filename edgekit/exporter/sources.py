@@ -198,9 +198,15 @@ def input_specs(model: Any) -> tuple[TensorSpec, ...]:
         )
     names = [tensor.name.partition(":")[0] for tensor in tensors]
     return tuple(
-        TensorSpec(name, str(tensor.dtype), axis_names(name, tensor.shape, single=len(names) == 1))
+        TensorSpec(name, _dtype(tensor), axis_names(name, tensor.shape, single=len(names) == 1))
         for name, tensor in zip(names, tensors, strict=True)
     )
+
+
+def _dtype(tensor: Any) -> str:
+    """Name an input's dtype; numpy has no bfloat16, whose place float32 takes."""
+    name = str(tensor.dtype)
+    return {"bfloat16": "float32", "string": "str"}.get(name, name)
 
 
 def axis_names(

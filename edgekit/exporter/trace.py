@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError, one_line
-from edgekit.exporter import arrays
+from edgekit.exporter import arrays, blame, calls, channels
 from edgekit.exporter.foreign import LiteModel
 
 if TYPE_CHECKING:
@@ -71,20 +71,29 @@ def predictor(model: Any, specs: Sequence[TensorSpec]) -> Callable[[Feeds], Outp
         lambda *tensors: call(model, specs, tensors), _tensor_specs(specs), autograph=False
     )
 
+    @channels.last()
     def run(feeds: Feeds) -> Outputs:
         tensors = [keras.ops.convert_to_tensor(feeds[s.name], dtype=s.dtype) for s in specs]
         if sum(array.size for array in feeds.values()) > COMPILED_SIZE:
             try:
-                with _without_optimizer():
+                with _without_optimizer(), calls.traceable():
                     outputs = compiled(*tensors)
             except Exception:  # noqa: BLE001 - a layer may look at what only a run can tell
                 outputs = call(model, specs, tensors)
         else:
             outputs = call(model, specs, tensors)
-        arrays = [np.asarray(keras.ops.convert_to_numpy(t)) for _, t in _leaves(outputs)]
+        arrays = [_array(tensor) for _, tensor in _leaves(outputs)]
         return dict(zip(output_names(model, specs, outputs), arrays, strict=True))
 
     return run
+
+
+def _array(tensor: Any) -> np.ndarray[Any, Any]:
+    """Give a tensor's values; bfloat16, which numpy and engines lack, as float32."""
+    import keras
+
+    array = np.asarray(keras.ops.convert_to_numpy(tensor))
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 @contextlib.contextmanager
@@ -161,22 +170,37 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
 
     try:
         function = tf.function(inference, autograph=False)
-        with _without_xla():
+        with _tracing():
             traced = function.get_concrete_function(*_tensor_specs(specs))
         graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
-            f"The model {model.name!r} cannot be traced ({reason(error)}): {_advice(error, specs)}."
+            f"The model {model.name!r} cannot be traced ({blame.cause_in_a_call(error)}): "
+            f"{_advice(error, specs)}."
         ) from error
     graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
     _fold_captures(graph_def, inputs[kept:], traced)
     arrays.unroll(graph_def)
+    _widen(graph_def)
     return Graph(
         graph_def,
         tuple(tensor.name for tensor in inputs[:kept]),
         tuple(tensor.name for tensor in outputs),
     )
+
+
+@contextlib.contextmanager
+def _tracing() -> Iterator[None]:
+    """Let models be traced inside the block that Keras would only run."""
+    with (
+        _without_xla(),
+        _without_updates(),
+        blame.whole_tracebacks(),
+        channels.last(),
+        calls.traceable(),
+    ):
+        yield
 
 
 def _frozen(traced: Any) -> tuple[Any, Sequence[Any], Sequence[Any]]:
@@ -195,6 +219,23 @@ def _frozen(traced: Any) -> tuple[Any, Sequence[Any], Sequence[Any]]:
         traced, lower_control_flow=False, aggressive_inlining=True
     )
     return frozen.graph, frozen.inputs, frozen.outputs
+
+
+@contextlib.contextmanager
+def _without_updates() -> Iterator[None]:
+    """Trace without what a call writes into Keras's variables, such as the next random seed.
+
+    A file keeps nothing between calls; where an answer needs what was written, it differs.
+    """
+    import keras
+
+    owner = next(cls for cls in keras.Variable.__mro__ if "_direct_assign" in vars(cls))
+    original = vars(owner)["_direct_assign"]
+    owner._direct_assign = lambda variable, value: None
+    try:
+        yield
+    finally:
+        owner._direct_assign = original
 
 
 @contextlib.contextmanager
@@ -259,3 +300,21 @@ def _fold_captures(graph_def: Any, captured: Sequence[Any], traced: Any) -> None
             node.name, node.op = name, "Const"
             node.attr["dtype"].type = value.dtype.as_datatype_enum
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
+
+
+def _widen(graph_def: Any) -> None:
+    """Compute in float32 what Keras does in bfloat16: engines on a CPU lack its kernels."""
+    import tensorflow as tf
+
+    narrow, wide = tf.bfloat16.as_datatype_enum, tf.float32.as_datatype_enum
+    functions = (function.node_def for function in graph_def.library.function)
+    for node in itertools.chain(graph_def.node, *functions):
+        for attribute in node.attr.values():
+            if attribute.type == narrow:
+                attribute.type = wide
+            if narrow in attribute.list.type:
+                kept = [wide if each == narrow else each for each in attribute.list.type]
+                attribute.list.type[:] = kept
+            if attribute.tensor.dtype == narrow:
+                values = tf.make_ndarray(attribute.tensor).astype(np.float32)
+                attribute.tensor.CopyFrom(tf.make_tensor_proto(values))

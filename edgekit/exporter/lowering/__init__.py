@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 #: The domain and operator of a marker on its way through tf2onnx.
 DOMAIN, OPERATOR = "edgekit", "PyFunc"
-DTYPES = ("float16", "float32", "float64")
+DTYPES = ("bfloat16", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class Builder:
 
         self._tape = tape.Tape()
         self.path = path
-        self.dtype = np.dtype(dtype)
+        # `trace` widens bfloat16, in which no engine on a CPU computes.
+        self.dtype = np.dtype("float32" if dtype == "bfloat16" else dtype)
         self.constants: list[Any] = []
 
     @property

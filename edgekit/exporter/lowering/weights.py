@@ -27,8 +27,9 @@ class Weight:
     variable: Any
 
     def array(self) -> np.ndarray[Any, Any]:
-        """Give its value in its own dtype, without a copy where TensorFlow allows that."""
-        return value(self.variable)
+        """Give its value, without a copy where TensorFlow allows that; bfloat16 as float32."""
+        array = value(self.variable)
+        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def value(variable: Any) -> np.ndarray[Any, Any]:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.exporter.ops import resize, special
+from edgekit.exporter.ops import convolution, counting, resize, resizing, special
 
 HANDLERS: dict[str, tuple[Any, list[Any]]] = {
+    "Conv3D": (convolution.conv3d, []),
+    "DenseBincount": (counting.dense_bincount, []),
     "Erfc": (special.erfc, []),
     **{kind: (resize.resize, []) for kind in resize.MODES},
+    "ResizeBicubic": (resizing.resize_bicubic, []),
+    "ScaleAndTranslate": (resizing.scale_and_translate, []),
 }

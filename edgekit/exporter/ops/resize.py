@@ -28,7 +28,9 @@ def resize(ctx: Any, node: Any, name: str, args: Any) -> None:
 
     mode = MODES[node.type]
     attributes = {"mode": mode} | _coordinates(node, mode)
-    image = make("Transpose", [node.input[0]], {"perm": [0, 3, 1, 2]})
+    # TensorFlow interpolates in float32 whatever comes; ONNX in the type of the picture.
+    pixels = node.input[0] if mode == "nearest" else make("Cast", [node.input[0]], {"to": 1})
+    image = make("Transpose", [pixels], {"perm": [0, 3, 1, 2]})
     shape = ctx.get_shape(node.input[0]) or [-1] * 4
     size = make("Cast", [node.input[1]], {"to": 7})
     if node.inputs[1].is_const():
@@ -60,8 +62,8 @@ def _coordinates(node: Any, mode: str) -> dict[str, Any]:
     if node.get_attr_value("align_corners"):
         nearest, name = "round_prefer_ceil", "align_corners"
     elif node.get_attr_value("half_pixel_centers"):
-        nearest = "floor"
-        name = "tf_half_pixel_for_nn" if mode == "nearest" else "half_pixel"
+        # TensorFlow takes the floor of (i + 1/2) / scale, ONNX counts half a pixel less.
+        nearest, name = "round_prefer_ceil" if mode == "nearest" else "floor", "half_pixel"
     else:
         nearest, name = "floor", "asymmetric"
     return {"coordinate_transformation_mode": name, "nearest_mode": nearest}

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 import edgekit
+from edgekit import exporter, parity
 from edgekit.exporter import trace
 
 
@@ -57,10 +58,13 @@ def prove(case: Case, path: Path) -> Proof:
         expected = trace.predict(model, runner.signature.inputs, feeds)
         outputs = runner.run(feeds)
     assert list(outputs) == list(expected)
+    tolerance = parity.TOLERANCES[exporter.precision(model)]
     worst = 0.0
     for name, array in expected.items():
         assert outputs[name].dtype == array.dtype
-        np.testing.assert_allclose(outputs[name], array, atol=1e-4, rtol=1e-3)
+        np.testing.assert_allclose(
+            outputs[name], array, atol=tolerance.atol or 0, rtol=tolerance.rtol
+        )
         both = outputs[name].astype(np.float64), array.astype(np.float64)
         if array.size:
             worst = max(worst, float(np.nanmax(np.abs(both[0] - both[1]))))
