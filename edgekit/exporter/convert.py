@@ -62,7 +62,7 @@ def _checked(convert: Callable[[int], Any], source: Any, name: str, opset: int) 
 
     with needs_extra("convert to ONNX"):
         import tf2onnx  # noqa: F401 - the import is the effect
-    proto = None
+    proto: Any = None
     with _captured_log() as problems:
         try:
             with warnings.catch_warnings():
