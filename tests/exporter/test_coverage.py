@@ -33,7 +33,7 @@ def parameter(case: Case) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:Layer '(query|key|value)':UserWarning")  # masks that it drops
-@pytest.mark.parametrize("case", map(parameter, CASES))
+@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
 def test_a_case(tmp_path: Path, case: Case) -> None:
     path = tmp_path / "model.onnx"
     if case.refused is None:
