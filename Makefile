@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= transformer
 
-.PHONY: demo test test-fast lint format bench constraints clean
+.PHONY: demo test test-fast lint format bench coverage-table constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/edgekit run $(SOURCE) --force
@@ -31,6 +31,10 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runner_overhead.py
 	$(BIN)/python benchmarks/reference_models.py
+
+# Proves every case of the exporter, and writes docs/coverage.md: layer, mode, operators, error.
+coverage-table: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/coverage_table.py
 
 # constraints.txt is the set that these versions were last proven with.
 constraints: $(VENV)/.installed-dev

@@ -74,6 +74,8 @@ def _exists(name: str) -> bool:
 
 
 def _prove(name: str) -> Iterable[Line]:
+    import keras
+
     from tests.exporter.cases import prove
 
     cases = importlib.import_module(f"tests.exporter.cases.{name}").CASES
@@ -81,6 +83,7 @@ def _prove(name: str) -> Iterable[Line]:
         warnings.simplefilter("ignore")  # Keras warns where a layer drops a mask
         for i, case in enumerate(cases):
             subject = case.subject.removeprefix("keras.").removeprefix("layers.")
+            keras.backend.clear_session()  # names that do not count on
             try:
                 proof = prove(case, Path(folder) / f"{i}.onnx")
             except EdgekitError as error:

@@ -19,6 +19,7 @@ from edgekit.exporter import (
     absorb,
     activations,
     axes,
+    blame,
     convert,
     evidence,
     ids,
@@ -207,10 +208,12 @@ def _write_file(
             parity.TOLERANCES[precision(source.model)],
         )
     except ModelError as error:
+        reason = engine_reason(error.__cause__ or error)
+        layer = blame.layer_in_text(source.model, reason)
         raise ExportError(
-            f"The converted model {source.name!r} does not run "
-            f"({engine_reason(error.__cause__ or error)}): this is a defect of the conversion, "
-            "please report it with the model."
+            f"The converted model {source.name!r} does not run"
+            f"{f' at the layer {layer!r}' if layer else ''} ({reason}): this is a defect of the "
+            "conversion, please report it with the model."
         ) from error
     exported = Exported(path, runner.signature, opset, proof, model_bytes(path))
     return exported, reference, runner

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from edgekit.signature import TensorSpec
 
-#: Layers whose inputs or outputs are text, with what to do instead.
+#: Layers that compute with text, if only with a number's digits, and what to do instead.
 TEXT = {
     "StringLookup": "look the strings up before the model, and give it the indices",
     "TextVectorization": "vectorize the text before the model, and give it the tokens",
+    "Hashing": "hash before the model (it hashes the digits of a number), and give it the bins",
+    "HashedCrossing": "cross the features before the model, and give it the bins",
 }
 
 
@@ -27,8 +29,8 @@ def check(model: Any, inputs: Sequence[TensorSpec]) -> None:
         kind = type(layer).__name__
         if kind in TEXT:
             raise ExportError(
-                f"The layer {path!r} is a {kind}, which works on strings, and no ONNX operator "
-                f"does that: {TEXT[kind]}."
+                f"The layer {path!r} is a {kind}, which computes with strings, and no ONNX "
+                f"operator does: {TEXT[kind]}."
             )
         if getattr(layer, "stateful", False) is True:
             raise ExportError(

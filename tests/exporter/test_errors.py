@@ -138,3 +138,19 @@ def test_what_onnx_cannot_hold_is_refused_by_name(tmp_path: Path, build: Any, sa
     with pytest.raises(ExportError, match=said):
         edgekit.export(build(), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_does_not_run_names_the_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(ctx: Any, node: Any, name: str, args: Any) -> None:
+        node.type = "Einsum"
+        node.set_attr("equation", "abcd->abcd")
+
+    from edgekit.exporter import ops
+
+    monkeypatch.setitem(ops.HANDLERS, "Lgamma", (broken, []))
+    said = r"does not run at the layer 'outer/block/held/odd' \(.*Einsum"
+    with pytest.raises(ExportError, match=said):
+        edgekit.export(model_of(Unknown(name="odd")), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from typing import Any
+
+import numpy as np
 
 from tests.exporter.cases.rows import HOLES, X, masked, read, row
 
@@ -25,6 +29,21 @@ def _with_lora(keras: Any) -> Any:
     layer = keras.layers.Dense(3)
     layer.build((None, 6))
     layer.enable_lora(2)
+    return layer
+
+
+def _from_a_folder(keras: Any) -> Any:
+    """Load what TensorFlow saved of a layer; the folder is read at once."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.kernel = tf.Variable(np.arange(12, dtype=np.float32).reshape(6, 2))
+    spec = tf.TensorSpec([None, 6], tf.float32, name="x")
+    module.serve = tf.function(lambda x: tf.tanh(x @ module.kernel), input_signature=[spec])
+    folder = tempfile.mkdtemp()
+    tf.saved_model.save(module, folder)
+    layer = keras.layers.TFSMLayer(folder, call_endpoint="serve")
+    shutil.rmtree(folder)
     return layer
 
 
@@ -53,6 +72,7 @@ CORE = [
         make=lambda k: k.layers.ReversibleEmbedding(5, 3, tie_weights=False),
         call=lambda layer, x: layer(layer(x), reverse=True)),
     row("Identity", "plain", VECTOR),
+    row("TFSMLayer", "plain", VECTOR, make=_from_a_folder),
     row("Lambda", "function", VECTOR, make=lambda k: k.layers.Lambda(lambda x: x * 2 + 1)),
     row("Masking", "plain", HOLES),
     row("Masking", "value", X((None, 2), "float32", zeros=((0, 2), (1, 0))), mask_value=0.0),

@@ -72,8 +72,7 @@ CASES = [
     *(
         row(f"{kind}Pooling{rank}D", "channels first", FIRST[rank], pool_size=2,
             data_format="channels_first")
-        for kind in ("Max", "Average")
-        for rank in (1, 2, 3)
+        for kind, rank in (("Max", 2), ("Average", 1), ("Average", 3))
     ),
     row("MaxPooling2D", "free", FREE, pool_size=2, padding="same"),
     row("AveragePooling2D", "free", FREE, pool_size=3, strides=2, padding="same"),
@@ -85,6 +84,7 @@ CASES = [
             ("plain", LAST[rank], None, False),
             ("channels first", FIRST[rank], "channels_first", True),
         )
+        if mode == "plain" or rank == 2
     ),
     *(
         row(f"Adaptive{kind}Pooling{rank}D", mode, x, output_size=3, data_format=data_format)
@@ -94,6 +94,7 @@ CASES = [
             ("plain", X((9, 4)) if rank == 1 else LAST[rank], None),
             ("channels first", FIRST[rank], "channels_first"),
         )
+        if mode == "plain" or rank == 2
     ),
     *(
         row(f"Conv{rank}D", "channels first", FIRST[rank], filters=3, kernel_size=2,

@@ -44,9 +44,11 @@ CASES = [
         row(name, policy, x, dtype=policy, **options)
         for name, x, options in LAYERS
         for policy in POLICIES
+        if name in {"Dense", "LSTM"} or policy.startswith("mixed")
     ),
     row("MultiHeadAttention", "mixed_float16", X((5, 6)), num_heads=2, key_dim=3,
         dtype="mixed_float16", call=lambda layer, x: layer(x, x)),
+    row("Dense", "bfloat16 large", X((256,)), units=160, dtype="bfloat16"),
     row("BatchNormalization", "mixed_bfloat16", X((5, 6)), dtype="mixed_bfloat16"),
     row("Add", "int32", [X((3,), "int32"), X((3,), "int32")], dtype="int32"),
     row("Dense", "float64", X((6,), "float64"), units=3, dtype="float64"),

@@ -64,6 +64,7 @@ PLAIN = [
         ("unrolled", FIXED, {"unroll": True, "return_sequences": True}),
         ("no bias", SERIES, {"use_bias": False}),
     )
+    if name != "SimpleRNN" or "sequences" in mode or mode == "plain"
 ]  # fmt: skip
 MASKED = [
     row(name, mode, x, call=masked, units=4, **options)
