@@ -23,6 +23,7 @@ from edgekit.exporter import (
     convert,
     evidence,
     ids,
+    kernels,
     layout,
     lengths,
     lowering,
@@ -243,6 +244,7 @@ def _converted(source: Source, opset: int) -> Any:
     rewrites.rewrite(model)
     lowering.lower(model, markers, late=True)
     sink.sink(model)
+    kernels.widen(model)
     passes.clean_up(model)
     return model
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError, one_line
-from edgekit.exporter import arrays, blame, calls, channels
+from edgekit.exporter import arrays, backend, blame, calls, channels
 from edgekit.exporter.foreign import LiteModel
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
 
     try:
         function = tf.function(inference, autograph=False)
-        with _tracing():
+        with _tracing(), backend.traceable():
             traced = function.get_concrete_function(*_tensor_specs(specs))
         graph, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything

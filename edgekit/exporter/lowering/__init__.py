@@ -26,11 +26,13 @@ from edgekit.exporter.lowering import (
     branch,
     dense,
     embedding,
+    fourier,
     normalization,
     recurrent,
     reshape,
     upsampling,
     weights,
+    windows,
 )
 from edgekit.exporter.lowering.weights import Weight
 
@@ -169,6 +171,14 @@ def rows() -> tuple[Row, ...]:
         Row(f"{LAYERS}:UpSampling2D.call", upsampling.plan, upsampling.lower),
         Row(f"{BACKEND}.core:cond", branch.plan, branch.lower, late=True),
         Row("tensorflow:cond", branch.plan, branch.lower, late=True),
+        Row(f"{BACKEND}.math:fft", fourier.plan_fft, fourier.lower_fft),
+        Row(f"{BACKEND}.math:fft2", fourier.plan_fft2, fourier.lower_fft),
+        Row(f"{BACKEND}.math:rfft", fourier.plan_rfft, fourier.lower_rfft),
+        Row(f"{BACKEND}.math:irfft", fourier.plan_irfft, fourier.lower_irfft),
+        Row(f"{BACKEND}.math:stft", fourier.plan_stft, fourier.lower_stft, min_opset=15),
+        Row(f"{BACKEND}.math:istft", fourier.plan_istft, fourier.lower_istft, min_opset=15),
+        Row(f"{BACKEND}.nn:unfold", windows.plan_unfold, windows.lower_unfold),
+        Row(f"{BACKEND}.nn:fold", windows.plan_fold, windows.lower_fold, min_opset=18),
     )
 
 

@@ -14,20 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def resize_bicubic(ctx: Any, node: Any, name: str, args: Any) -> None:
-    """`images` (b, h, w, c) to `size` by cubic kernels."""
+#: The attributes of the ops that resize to a size by kernels of their own.
+ATTRIBUTES = {
+    "ResizeArea": ("align_corners",),
+    "ResizeBicubic": ("align_corners", "half_pixel_centers"),
+}
+
+
+def resize(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """`images` (b, h, w, c) to `size` by cubic kernels, or by what each pixel covers."""
     import tensorflow as tf
 
-    names = ("align_corners", "half_pixel_centers")
-    options = {key: bool(node.get_attr_value(key)) for key in names}
+    make = getattr(tf.raw_ops, node.type)
+    options = {key: bool(node.get_attr_value(key)) for key in ATTRIBUTES[node.type]}
     sizes, _ = _sizes(ctx, node)
     _replace(
         ctx,
         node,
         name,
-        lambda picture, axis: tf.raw_ops.ResizeBicubic(
-            images=picture, size=_along(axis, sizes[axis], 1), **options
-        ),
+        lambda picture, axis: make(images=picture, size=_along(axis, sizes[axis], 1), **options),
     )
 
 
