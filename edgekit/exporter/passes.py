@@ -41,8 +41,29 @@ def fold(model: Any) -> None:
     for node in model.graph.all_nodes():
         if node.op_type == "Identity":
             node.resize_inputs(1)  # tf2onnx leaves the other inputs of what it drops
+        elif node.op_type == "ConvTranspose":
+            _pad_output(node)
     _drop_identities(model)
     fold_constants(model, input_size_limit=FOLDED_SIZE, output_size_limit=FOLDED_SIZE)
+
+
+def _pad_output(node: Any) -> None:
+    """Write what tf2onnx gives as a negative padding of the end as padding of the output."""
+    import onnx_ir as ir
+
+    pads = node.attributes.get("pads")
+    if pads is None or min(pads.as_ints(), default=0) >= 0:
+        return
+    values = list(pads.as_ints())
+    axes = len(values) // 2
+    more = node.attributes.get("output_padding")
+    before = list(more.as_ints()) if more is not None else [0] * axes
+    after = [pad - min(end, 0) for pad, end in zip(before, values[axes:], strict=True)]
+    for name, ints in (
+        ("output_padding", after),
+        ("pads", values[:axes] + [max(end, 0) for end in values[axes:]]),
+    ):
+        node.attributes.add(ir.AttrInt64s(name, ints))
 
 
 def set_inputs(model: Any, inputs: Sequence[TensorSpec]) -> None:

@@ -16,24 +16,9 @@ keras: Any = pytest.importorskip("keras", reason="Keras is not installed: pip in
 
 CASES: tuple[Case, ...] = (*layers.CASES,)
 
-#: Cases of TensorFlow ops whose handlers belong to keras.ops and are not there yet.
-AWAITED = (
-    "Activation-celu",
-    "Conv2DTranspose-valid strides",
-    "Discretization-",
-    "IntegerLookup-buckets",
-    "MelSpectrogram-",
-)
-
-
-def parameter(case: Case) -> Any:
-    """Give a case its id, and its mark where it waits."""
-    waits = pytest.mark.xfail(strict=False, reason="waits for handlers of keras.ops")
-    return pytest.param(case, id=case.id, marks=[waits] if case.id.startswith(AWAITED) else [])
-
 
 @pytest.mark.filterwarnings("ignore:Layer '(query|key|value)':UserWarning")  # masks that it drops
-@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_case(tmp_path: Path, case: Case) -> None:
     path = tmp_path / "model.onnx"
     if case.refused is None:
