@@ -87,6 +87,9 @@ def clean_up(model: Any) -> None:
         common.TopologicalSortPass(),
     )(model)
     for node in model.graph.all_nodes():
+        # onnxscript notes which values it folded, by names that differ from run to run.
+        for named in (node, *node.outputs, *(v for v in node.inputs if v is not None)):
+            named.metadata_props.clear()
         for value in node.outputs:
             # tf2onnx leaves shapes of inner values that are not so.
             if not value.is_graph_output():

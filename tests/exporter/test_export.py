@@ -360,6 +360,16 @@ def test_an_opset_out_of_range(tmp_path: Path, opset: int) -> None:
         edgekit.export(sequential(), tmp_path / "model.onnx", opset=opset)
 
 
+def test_a_file_says_nothing_of_how_its_constants_were_folded(tmp_path: Path) -> None:
+    x = keras.Input((4, 4, 256), name="x")
+    y = keras.layers.BatchNormalization()(
+        keras.layers.DepthwiseConv2D(2)(keras.layers.Conv2D(256, 1)(x))
+    )
+    edgekit.export(keras.Model(x, y), tmp_path / "m.onnx")
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert not any(v.metadata_props for v in (*graph.node, *graph.value_info, *graph.output))
+
+
 def test_the_same_model_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     model = convolutional()
     for name in ("a.onnx", "b.onnx"):
