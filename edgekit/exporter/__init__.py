@@ -7,6 +7,7 @@ before it is moved into place, run at two batch sizes, and compared with Keras.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +17,21 @@ from edgekit import files, metrics, parity
 from edgekit.bundle import EXTERNAL, Bundle, FileEntry, Manifest, Variant
 from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import (
-    absorb,
-    activations,
     axes,
     blame,
     convert,
     evidence,
     ids,
-    kernels,
-    layout,
-    lengths,
     lowering,
     passes,
-    queries,
     refusals,
-    rewrites,
-    series,
-    sink,
     sources,
-    spatial,
     trace,
     writer,
     zoo,
 )
 from edgekit.exporter.foreign import LiteModel
-from edgekit.exporter.layout import heads, rows
+from edgekit.exporter.passes import tidy
 from edgekit.filesize import model_bytes
 from edgekit.runtime.session import Runner, engine_reason, open_runner
 from edgekit.signature import Signature
@@ -196,8 +187,8 @@ def _write_file(
     )
     source = dataclasses.replace(source, inputs=settled.inputs)
     known = [value.shape for value in model.graph.outputs]
-    passes.name_interface(model, settled.inputs, axes.output_shapes(settled, known))
-    passes.describe(model, source.name, source.about)
+    tidy.name_interface(model, settled.inputs, axes.output_shapes(settled, known))
+    tidy.describe(model, source.name, source.about)
     writer.save(model, path)
     del model  # the session needs the room
     try:
@@ -230,22 +221,8 @@ def _converted(source: Source, opset: int) -> Any:
             graph = trace.trace(source.model, source.inputs)
         model = convert.convert(graph, source.model, source.name, opset)
         lowering.lower(model, markers)
-    passes.set_inputs(model, source.inputs)
-    passes.fold(model)
-    lengths.simplify(model)
-    series.flatten(model)
-    layout.arrange(model)
-    activations.name(model)
-    absorb.absorb(model)
-    spatial.simplify(model)
-    queries.reorder(model)
-    rows.arrange(model)
-    heads.merge(model)
-    rewrites.rewrite(model)
-    lowering.lower(model, markers, late=True)
-    sink.sink(model)
-    kernels.widen(model)
-    passes.clean_up(model)
+    write_late = functools.partial(lowering.lower, markers=markers, late=True)
+    passes.optimise(model, source.inputs, write_late)
     return model
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExportError, one_line
-from edgekit.exporter import arrays, backend, blame, calls, channels
+from edgekit.exporter import arrays, blame
 from edgekit.exporter.foreign import LiteModel
+from edgekit.exporter.standins import backend, calls, channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.exporter import passes
+from edgekit.exporter.passes import tidy
 
 IN, OUT = [0, 3, 1, 2], [0, 2, 3, 1]
 RNG = np.random.default_rng(0)
@@ -62,7 +62,7 @@ class Graph:
 def operators_after(model: onnx.ModelProto, *changes: Callable[[Any], None]) -> Counter[str]:
     """Change a model, check that it answers alike at two batch sizes, and count its operators."""
     changed = ir.from_proto(model)
-    for change in (*changes, passes.clean_up):
+    for change in (*changes, tidy.clean_up):
         change(changed)
     after = ir.to_proto(changed)
     onnx.checker.check_model(after, full_check=True)

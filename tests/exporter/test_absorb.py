@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.exporter import absorb, activations, layout, spatial
+from edgekit.exporter.passes import absorb, activations, layout, spatial
 from tests.exporter.graphs import RNG, Graph, operators_after
 
 Middle = Callable[[Graph, str], str]

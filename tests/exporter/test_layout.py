@@ -12,9 +12,9 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.exporter import layout
-from edgekit.exporter import series as series_pass
-from edgekit.exporter.layout.cut import Network
+from edgekit.exporter.passes import layout
+from edgekit.exporter.passes import series as series_pass
+from edgekit.exporter.passes.layout.cut import Network
 from tests.exporter.graphs import IN, OUT, RNG, Graph, operators_after
 
 

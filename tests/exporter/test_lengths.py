@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx_ir.passes import common
 
-from edgekit.exporter import lengths, passes
+from edgekit.exporter.passes import lengths, tidy
 
 READ = """
     s = Shape(x)
@@ -93,7 +93,7 @@ def run(proto: Any, *shapes: tuple[int, ...]) -> list[Any]:
 def test_what_is_left(body: str, outputs: str, left: dict[str, int]) -> None:
     proto = parsed(body, outputs)
     model = ir.from_proto(proto)
-    passes.fold(model)
+    tidy.fold(model)
     lengths.simplify(model)
     common.RemoveUnusedNodesPass()(model)
     common.CommonSubexpressionEliminationPass()(model)

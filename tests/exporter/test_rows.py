@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.exporter import absorb, layout, queries
-from edgekit.exporter.layout import heads, rows
+from edgekit.exporter.passes import absorb, layout, queries
+from edgekit.exporter.passes.layout import heads, rows
 from tests.exporter.graphs import RNG, Graph, operators_after
 
 

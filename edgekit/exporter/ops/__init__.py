@@ -13,8 +13,8 @@ from edgekit.exporter.ops import (
     convolution,
     places,
     products,
+    resample,
     resize,
-    resizing,
     special,
 )
 from edgekit.exporter.ops.site import handled
@@ -74,6 +74,6 @@ HANDLERS: dict[str, tuple[Any, list[Any]]] = {
     "MatrixDiagV3": (products.diagonal, []),
     "Einsum": (products.einsum, []),
     **{kind: (resize.resize, []) for kind in resize.MODES},
-    **{kind: (resizing.resize, []) for kind in resizing.ATTRIBUTES},
-    "ScaleAndTranslate": (resizing.scale_and_translate, []),
+    **{kind: (resample.resize, []) for kind in resample.ATTRIBUTES},
+    "ScaleAndTranslate": (resample.scale_and_translate, []),
 }

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.arrangement import Arrangement, Direction, elements
-from edgekit.exporter.layout.forms import constant, form, inverse, rank, sizes
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.arrangement import Arrangement, Direction, elements
+from edgekit.exporter.passes.layout.forms import constant, form, inverse, rank, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.exporter.layout.forms import Form
+    from edgekit.exporter.passes.layout.forms import Form
 
 #: What a Transpose costs however small its tensor is, in elements.
 NODE_COST = 1000

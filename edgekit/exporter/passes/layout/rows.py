@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.arrangement import Arrangement, Direction, elements
-from edgekit.exporter.layout.forms import BROADCASTING, UNARY, Form, constant, rank, sizes
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.arrangement import Arrangement, Direction, elements
+from edgekit.exporter.passes.layout.forms import BROADCASTING, UNARY, Form, constant, rank, sizes
 
 #: What it takes to run a node however small its tensor is, in elements that are added meanwhile.
 NODE_COST = 12000

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.exporter.absorb import affine
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.forms import constant
+from edgekit.exporter.passes.absorb import affine
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.forms import constant
 
 SWISH_OPSET = 14
 

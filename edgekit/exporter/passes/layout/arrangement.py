@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.cut import NEVER, Network
-from edgekit.exporter.layout.forms import Form, sizes
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.cut import NEVER, Network
+from edgekit.exporter.passes.layout.forms import Form, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

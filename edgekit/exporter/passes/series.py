@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs, order_of
-from edgekit.exporter.layout.forms import constant
+from edgekit.exporter.passes.layout import graphs, order_of
+from edgekit.exporter.passes.layout.forms import constant
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 

@@ -219,7 +219,7 @@ def _reshape(node: Any, perm: tuple[int, ...]) -> Form | None:
 
 
 def _with_weights(node: Any, perm: tuple[int, ...], target: Array) -> Form | None:
-    from edgekit.exporter.layout import weights
+    from edgekit.exporter.passes.layout import weights
 
     after = weights.flattened(node, perm)
     if after is not None:
@@ -312,7 +312,7 @@ def _shape(node: Any, perm: tuple[int, ...]) -> Form | None:
     wanted = np.array(perm[slice(start, end)], np.int64)
 
     def after(changed: Any) -> None:
-        from edgekit.exporter.layout import graphs
+        from edgekit.exporter.passes.layout import graphs
 
         graphs.follow(changed, "Gather", wanted, axis=0)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.forms import constant, rank
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.forms import constant, rank
 
 Array = np.ndarray[Any, Any]
 CONVOLUTIONS = {"Conv", "ConvTranspose"}

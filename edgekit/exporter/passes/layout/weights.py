@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.exporter.layout import forms, graphs
+from edgekit.exporter.passes.layout import forms, graphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

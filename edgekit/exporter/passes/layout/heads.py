@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.forms import constant
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.forms import constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

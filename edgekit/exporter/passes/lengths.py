@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs, infer_shapes
+from edgekit.exporter.passes.layout import graphs, infer_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.exporter.layout import graphs
-from edgekit.exporter.layout.forms import constant, rank, sizes
+from edgekit.exporter.passes.layout import graphs
+from edgekit.exporter.passes.layout.forms import constant, rank, sizes
 
 
 def reorder(model: Any) -> None:
