@@ -283,6 +283,7 @@ def lower(model: Any, markers: Sequence[Marker | Weight], *, late: bool = False)
 
     Those are replaced by a call of their own, and no marker is left.
     """
+    model.opset_imports[DOMAIN] = 1  # shape inference passes over what it knows the domain of
     for node in list(model.graph.all_nodes()):
         if node.domain != DOMAIN or node.op_type != OPERATOR:
             continue
