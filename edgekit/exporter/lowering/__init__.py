@@ -22,6 +22,7 @@ import numpy as np
 
 from edgekit.errors import ExportError
 from edgekit.exporter.lowering import (
+    activations,
     attention,
     branch,
     dense,
@@ -30,6 +31,7 @@ from edgekit.exporter.lowering import (
     normalization,
     recurrent,
     reshape,
+    roll,
     upsampling,
     weights,
     windows,
@@ -111,6 +113,7 @@ class Builder:
         # `trace` widens bfloat16, in which no engine on a CPU computes.
         self.dtype = np.dtype("float32" if dtype == "bfloat16" else dtype)
         self.constants: list[Any] = []
+        self._weights: list[tuple[np.ndarray[Any, Any], str]] = []
 
     @property
     def nodes(self) -> Sequence[Any]:
@@ -131,15 +134,22 @@ class Builder:
             value.name = f"{name}__{len(self.nodes)}{i or ''}"
         return made[0] if outputs == 1 else made
 
-    def constant(self, array: np.ndarray[Any, Any]) -> Any:
-        """Add an initializer."""
-        value = _initializer(f"{self.path}/constant__{len(self.constants)}", array)
+    def constant(self, array: np.ndarray[Any, Any], of: Any = None) -> Any:
+        """Add an initializer, named after the variable whose values it holds.
+
+        That is `of`, or the one whose memory it is a view of.
+        """
+        views = (path for held, path in self._weights if _is_view(array, held))
+        name = of.path if of is not None else next(views, f"{self.path}/constant")
+        value = _initializer(f"{name}__{len(self.constants)}", array)
         self.constants.append(value)
         return value
 
-    def weight(self, variable: Any) -> np.ndarray[Any, Any]:
-        """Read a layer's variable in the dtype that it computes in."""
-        return weights.value(variable).astype(self.dtype, copy=False)
+    def weight(self, variable: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+        """Read a layer's variable in a dtype, by default the one that the layer computes in."""
+        array = weights.value(variable).astype(dtype or self.dtype, copy=False)
+        self._weights.append((array, variable.path))
+        return array
 
     def ints(self, *values: int) -> np.ndarray[Any, Any]:
         """Make an int64 vector, as shapes and axes are given."""
@@ -161,6 +171,13 @@ def rows() -> tuple[Row, ...]:
             normalization.lower_layer,
             min_opset=17,
         ),
+        Row(
+            f"{LAYERS}:GroupNormalization.call",
+            normalization.plan_group,
+            normalization.lower_group,
+            min_opset=15,
+        ),
+        Row(f"{LAYERS}:PReLU.call", activations.plan_prelu, activations.lower_prelu),
         Row(f"{LAYERS}:MultiHeadAttention._compute_attention", attention.plan, attention.lower),
         Row(f"{LAYERS}:SimpleRNN.call", recurrent.plan, recurrent.lower, min_opset=15),
         Row(f"{LAYERS}:GRU.call", recurrent.plan, recurrent.lower, min_opset=15),
@@ -177,6 +194,13 @@ def rows() -> tuple[Row, ...]:
         Row(f"{BACKEND}.math:irfft", fourier.plan_irfft, fourier.lower_irfft),
         Row(f"{BACKEND}.math:stft", fourier.plan_stft, fourier.lower_stft, min_opset=15),
         Row(f"{BACKEND}.math:istft", fourier.plan_istft, fourier.lower_istft, min_opset=15),
+        Row(f"{BACKEND}.nn:gelu", activations.plan_gelu, activations.lower_gelu),
+        Row(f"{BACKEND}.nn:silu", activations.plan_silu, activations.lower_silu),
+        Row(f"{BACKEND}.nn:elu", activations.plan_elu, activations.lower_elu),
+        Row(f"{BACKEND}.nn:hard_tanh", activations.plan_hard_tanh, activations.lower_hard_tanh),
+        Row(f"{BACKEND}.nn:soft_shrink", activations.plan_shrink, activations.lower_soft_shrink),
+        Row(f"{BACKEND}.nn:hard_shrink", activations.plan_shrink, activations.lower_hard_shrink),
+        Row(f"{BACKEND}.numpy:roll", roll.plan, roll.lower),
         Row(f"{BACKEND}.nn:unfold", windows.plan_unfold, windows.lower_unfold),
         Row(f"{BACKEND}.nn:fold", windows.plan_fold, windows.lower_fold, min_opset=18),
     )
@@ -323,7 +347,8 @@ def _write(node: Any, marker: Marker, opset: int) -> None:
     made = marker.row.lower(builder, marker.layer, marker.call.values, list(node.inputs))
     graph = node.graph
     for constant in builder.constants:
-        constant.name = f"{path}/constant__{len(graph.initializers)}"
+        # Counted over the model: a layer that is called twice has its weights twice.
+        constant.name = f"{constant.name.rpartition('__')[0]}__{len(graph.initializers)}"
         graph.initializers.add(constant)
     names = [value.name for value in made]
     ir.convenience.replace_nodes_and_values(
@@ -331,6 +356,10 @@ def _write(node: Any, marker: Marker, opset: int) -> None:
     )
     for value, name in zip(made, names, strict=True):
         value.name = name
+
+
+def _is_view(array: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> bool:
+    return array.size == held.size and np.may_share_memory(array, held)
 
 
 def _initializer(name: str, array: np.ndarray[Any, Any]) -> Any:

@@ -79,8 +79,10 @@ def lower(op: Builder, layer: Any, values: Any, inputs: list[Any]) -> list[Any]:
     outputs = op.op(
         kind,
         op.op("Transpose", x, perm=[1, 0, 2]),
-        _matrix(op.weight(cell.kernel), order),
-        _matrix(op.weight(cell.recurrent_kernel), order),
+        *(
+            op.constant(_matrix(op.weight(kernel), order), of=kernel)
+            for kernel in (cell.kernel, cell.recurrent_kernel)
+        ),
         _biases(op, cell, order),
         lengths,
         outputs=1 + state_count,
