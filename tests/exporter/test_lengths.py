@@ -125,3 +125,51 @@ def test_an_opset_without_parts_of_shapes_stays() -> None:
     model = ir.from_proto(parsed(body, "float y", opset=13))
     lengths.simplify(model)
     assert Counter(node.op_type for node in model.graph)["Slice"] == 2
+
+
+@pytest.mark.parametrize(
+    ("bounds", "left"),
+    [
+        pytest.param("zeros, far, axes, ones", {"Neg": 1}, id="all"),
+        pytest.param("zeros, far", {"Neg": 1}, id="all of the first axes"),
+        pytest.param("zeros, far, axes, two", {"Slice": 1, "Neg": 1}, id="every other"),
+        pytest.param("ones, far, axes, ones", {"Slice": 1, "Neg": 1}, id="all but the first"),
+        pytest.param("zeros, ones, axes, ones", {"Slice": 1, "Neg": 1}, id="the first"),
+    ],
+)
+def test_a_slice_of_everything_is_dropped(bounds: str, left: dict[str, int]) -> None:
+    proto = onnx.parser.parse_model(f"""
+    <ir_version: 8, opset_import: ["": 18]>
+    g (float[batch, time, 6] x) => (float[a, b, c] y)
+    <int64[2] zeros = {{0, 0}}, int64[2] far = {{1000000000, 1000000000}},
+     int64[2] axes = {{0, 1}}, int64[2] ones = {{1, 1}}, int64[2] two = {{2, 2}}>
+    {{ s = Slice(x, {bounds}) y = Neg(s) }}
+    """)
+    model = ir.from_proto(proto)
+    tidy.fold(model)
+    tidy.clean_up(model)
+    after = ir.to_proto(model)
+    assert Counter(node.op_type for node in after.graph.node) == left
+    np.testing.assert_array_equal(run(after, (2, 4, 6))[0][0], run(proto, (2, 4, 6))[0][0])
+
+
+def test_what_is_turned_by_its_steps_is_as_long_as_they_are() -> None:
+    proto = onnx.parser.parse_model("""
+    <ir_version: 8, opset_import: ["": 18]>
+    g (float[batch, time, 6] x) => (float[a] y)
+    <int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64 start = {0},
+     int64 step = {1}>
+    {
+        s = Shape(x) t = Slice(s, one, two, zero) n = Squeeze(t, zero)
+        r = Range(start, n, step) f = Cast<to=1>(r) u = Unsqueeze(f, one) z = Mul(x, u)
+        k = Shape(z) y = Cast<to=1>(k)
+    }
+    """)
+    model = ir.from_proto(proto)
+    lengths.simplify(model)
+    tidy.clean_up(model)
+    after = ir.to_proto(model)
+    found = Counter(node.op_type for node in after.graph.node)
+    assert (found["Range"], found["Mul"]) == (0, 0)
+    for got, expected in zip(run(after, (2, 4, 6)), run(proto, (2, 4, 6)), strict=True):
+        np.testing.assert_array_equal(got[0], expected[0])

@@ -49,10 +49,11 @@ def simplify(model: Any) -> None:
         if not isinstance(size, int)
     }
     known = _known(model, sources)
-    slices = _slices(model, known)
-    if slices:
-        # What is added to a table's first rows is as long as they are.
-        infer_shapes(model, slices)
+    given: dict[Any, Any] = {}
+    # What is added to a table's first rows, or turned by the steps' angles, is as long as they are.
+    while (found := {**_slices(model, known), **_ranges(model, known)}).keys() - given.keys():
+        given = found
+        infer_shapes(model, given)
         known = _known(model, sources)
     for value, held in known.items():
         _use(model.graph, value, held, known, sources)
@@ -86,6 +87,19 @@ def _slices(model: Any, known: Mapping[Any, Lengths]) -> dict[Any, Any]:
         shape = list(node.inputs[0].shape)
         shape[axis] = held.items[0]
         found[node.outputs[0]] = ir.Shape(shape)
+    return found
+
+
+def _ranges(model: Any, known: Mapping[Any, Lengths]) -> dict[Any, Any]:
+    """Give the shapes of what counts from zero up to a length."""
+    import onnx_ir as ir
+
+    found = {}
+    for node in model.graph:
+        if node.op_type == "Range" and (_one(node.inputs[0]), _one(node.inputs[2])) == (0, 1):
+            held = known.get(node.inputs[1])
+            if held is not None:
+                found[node.outputs[0]] = ir.Shape(held.items)
     return found
 
 

@@ -10,6 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import edgekit
 from edgekit.errors import ExportError
 
@@ -29,6 +31,8 @@ _COUNTER = re.compile(r"(__\d+|:\d+)+$")
 
 #: What may come out of folding constants, in elements: a table that a few numbers make stays code.
 FOLDED_SIZE = 2**20
+#: The end from which tf2onnx means all of an axis.
+WHOLE = 10**9
 
 
 def fold(model: Any) -> None:
@@ -45,6 +49,21 @@ def fold(model: Any) -> None:
             _pad_output(node)
     _drop_identities(model)
     fold_constants(model, input_size_limit=FOLDED_SIZE, output_size_limit=FOLDED_SIZE)
+    for node in model.graph.all_nodes():
+        if node.op_type == "Slice" and _takes_all(node):
+            node.op_type = "Identity"
+            node.resize_inputs(1)
+    _drop_identities(model)
+
+
+def _takes_all(node: Any) -> bool:
+    """Tell whether a Slice, such as that of `x[:, None]`, leaves every axis as it is."""
+    tensors = [value.const_value for value in node.inputs[1:] if value is not None]
+    if len(tensors) < 2 or len(tensors) < len(node.inputs) - 1 or None in tensors:
+        return False
+    start, end, *rest = (tensor.numpy() for tensor in tensors)
+    steps = rest[1] if len(rest) > 1 else np.ones(1)
+    return bool((start == 0).all() and (end >= WHOLE).all() and (steps == 1).all())
 
 
 def _pad_output(node: Any) -> None:
