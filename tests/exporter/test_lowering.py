@@ -51,6 +51,8 @@ HOLES = SERIES.copy()
 HOLES[0, 2] = HOLES[1, 0] = HOLES[2, ::2] = 0
 EMPTY = SERIES.copy()
 EMPTY[1] = 0
+MASKED = [{"x": array} for array in (SERIES, PADDED, HOLES, EMPTY, 0 * SERIES)]
+CELLS = [("SimpleRNN", "RNN"), ("GRU", "GRU"), ("LSTM", "LSTM")]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,7 @@ EMPTY[1] = 0
         pytest.param({"unroll": False, "dropout": 0.5}, id="dropout"),
     ],
 )
-@pytest.mark.parametrize(
-    ("cell", "operator"), [("SimpleRNN", "RNN"), ("GRU", "GRU"), ("LSTM", "LSTM")]
-)
+@pytest.mark.parametrize(("cell", "operator"), CELLS)
 def test_recurrent(tmp_path: Path, cell: str, operator: str, options: dict[str, Any]) -> None:
     model = sequence(getattr(L, cell)(5, **options))
     found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}, {"x": SERIES[:1, :2]}])
@@ -76,29 +76,109 @@ def test_recurrent(tmp_path: Path, cell: str, operator: str, options: dict[str, 
     assert found["Loop"] == 0
 
 
-@pytest.mark.parametrize("options", [{}, {"go_backwards": True}, {"return_state": True}], ids=str)
 @pytest.mark.parametrize(
-    ("cell", "operator"), [("SimpleRNN", "RNN"), ("GRU", "GRU"), ("LSTM", "LSTM")]
+    "options",
+    [
+        pytest.param({"return_state": True}, id="state"),
+        pytest.param({"go_backwards": True, "zero_output_for_mask": True}, id="backwards zeros"),
+        pytest.param({"zero_output_for_mask": True}, id="zeros"),
+        pytest.param({"return_sequences": True, "return_state": True}, id="sequences"),
+        pytest.param({"return_sequences": True, "go_backwards": True}, id="backwards sequences"),
+        pytest.param(
+            {"return_sequences": True, "zero_output_for_mask": True}, id="sequences of zeros"
+        ),
+        pytest.param(
+            {"return_sequences": True, "zero_output_for_mask": True, "go_backwards": True},
+            id="backwards sequences of zeros",
+        ),
+    ],
 )
+@pytest.mark.parametrize(("cell", "operator"), CELLS)
 def test_any_mask(tmp_path: Path, cell: str, operator: str, options: dict[str, Any]) -> None:
     model = sequence(getattr(L, cell)(5, **options), masked=True)
-    feeds = [{"x": array} for array in (SERIES, PADDED, HOLES, EMPTY)]
-    found = exported(model, tmp_path / "m.onnx", feeds)
-    assert found[operator] == 1
+    found = exported(model, tmp_path / "m.onnx", MASKED)
+    assert (found[operator], found["Loop"]) == (1, 0)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
+@pytest.mark.parametrize(("cell", "operator"), CELLS)
+def test_a_state_that_is_given(
+    tmp_path: Path, cell: str, operator: str, bidirectional: bool, masked: bool
+) -> None:
+    x = keras.Input((None, 3), name="x")
+    layer = getattr(L, cell)(5, return_state=True)
+    layer = L.Bidirectional(layer) if bidirectional else layer
+    count = (2 if cell == "LSTM" else 1) * (2 if bidirectional else 1)
+    states = [L.Dense(5)(x[:, 0]) for _ in range(count)]
+    y = layer(L.Masking()(x) if masked else x, initial_state=states)
+    found = exported(keras.Model(x, y), tmp_path / "m.onnx", MASKED)
+    assert (found[operator], found["Loop"]) == (1, 0)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize(
+    ("masked", "options"),
+    [
+        pytest.param(False, {"return_sequences": True}, id="sequences"),
+        pytest.param(True, {}, id="masked"),
+        pytest.param(True, {"return_sequences": True, "return_state": True}, id="masked sequences"),
+    ],
+)
+def test_bidirectional(
+    tmp_path: Path, merge: str | None, masked: bool, options: dict[str, Any]
+) -> None:
+    layer = L.Bidirectional(L.LSTM(4, **options), merge_mode=merge)
+    found = exported(sequence(layer, masked=masked), tmp_path / "m.onnx", MASKED)
+    assert (found["LSTM"], found["Loop"]) == (1, 0)
+
+
+def test_two_directions_that_differ_are_two_operators(tmp_path: Path) -> None:
+    backward = L.GRU(4, activation="relu", go_backwards=True)
+    model = sequence(L.Bidirectional(L.GRU(4), backward_layer=backward))
+    assert exported(model, tmp_path / "m.onnx", [{"x": SERIES}])["GRU"] == 2
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize(
+    ("layer", "operators"),
+    [
+        pytest.param(
+            lambda: L.RNN(L.LSTMCell(4), return_state=True), {"LSTM": 1}, id="one with states"
+        ),
+        pytest.param(
+            lambda: L.RNN(
+                [L.GRUCell(4), L.SimpleRNNCell(3), L.LSTMCell(5)],
+                return_sequences=True,
+                go_backwards=True,
+            ),
+            {"GRU": 1, "RNN": 1, "LSTM": 1},
+            id="a stack backwards",
+        ),
+        pytest.param(
+            lambda: L.Bidirectional(L.RNN(L.GRUCell(4), return_sequences=True)),
+            {"GRU": 1},
+            id="both directions",
+        ),
+    ],
+)
+def test_cells(tmp_path: Path, layer: Any, operators: dict[str, int], masked: bool) -> None:
+    found = exported(sequence(layer(), masked=masked), tmp_path / "m.onnx", MASKED)
+    assert {name: found[name] for name in operators} == operators
     assert found["Loop"] == 0
 
 
-def test_a_mask_over_sequences_stays_as_keras_has_it(tmp_path: Path) -> None:
-    model = sequence(L.GRU(5, return_sequences=True), masked=True)
-    feeds = [{"x": array} for array in (PADDED, HOLES)]
-    assert exported(model, tmp_path / "m.onnx", feeds)["Loop"] == 1
-
-
-@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
-def test_bidirectional(tmp_path: Path, merge: str) -> None:
-    model = sequence(L.Bidirectional(L.LSTM(4, return_sequences=True), merge_mode=merge))
-    found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}])
-    assert (found["LSTM"], found["Loop"]) == (2, 0)
+@pytest.mark.parametrize(
+    "activation",
+    ["linear", "elu", "hard_sigmoid", "leaky_relu", "softplus", "softsign"],
+)
+def test_activations(tmp_path: Path, activation: str) -> None:
+    x = keras.Input((None, 3), name="x")
+    gates = {"activation": activation, "recurrent_activation": "hard_sigmoid"}
+    layers = L.SimpleRNN(5, activation=activation), L.GRU(5, **gates), L.LSTM(5, **gates)
+    model = keras.Model(x, [L.Bidirectional(layer)(x) for layer in layers])
+    found = exported(model, tmp_path / "m.onnx", [{"x": SERIES}, {"x": SERIES[:1]}])
+    assert [found[name] for name in ("RNN", "GRU", "LSTM", "Loop")] == [1, 1, 1, 0]
 
 
 def test_a_gru_that_resets_before(tmp_path: Path) -> None:

@@ -182,6 +182,13 @@ def rows() -> tuple[Row, ...]:
         Row(f"{LAYERS}:SimpleRNN.call", recurrent.plan, recurrent.lower, min_opset=15),
         Row(f"{LAYERS}:GRU.call", recurrent.plan, recurrent.lower, min_opset=15),
         Row(f"{LAYERS}:LSTM.call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row(f"{LAYERS}:RNN.call", recurrent.plan, recurrent.lower, min_opset=15),
+        Row(
+            f"{LAYERS}:Bidirectional.call",
+            recurrent.plan_bidirectional,
+            recurrent.lower_bidirectional,
+            min_opset=15,
+        ),
         Row(f"{LAYERS}:Embedding.call", embedding.plan, embedding.lower),
         Row(f"{LAYERS}:Flatten.call", reshape.plan, reshape.lower),
         Row(f"{LAYERS}:Reshape.call", reshape.plan, reshape.lower),
