@@ -140,7 +140,7 @@ class Builder:
         That is `of`, or the one whose memory it is a view of.
         """
         views = (path for held, path in self._weights if _is_view(array, held))
-        name = of.path if of is not None else next(views, f"{self.path}/constant")
+        name = getattr(of, "path", None) or next(views, f"{self.path}/constant")
         value = _initializer(f"{name}__{len(self.constants)}", array)
         self.constants.append(value)
         return value
@@ -148,7 +148,8 @@ class Builder:
     def weight(self, variable: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         """Read a layer's variable in a dtype, by default the one that the layer computes in."""
         array = weights.value(variable).astype(dtype or self.dtype, copy=False)
-        self._weights.append((array, variable.path))
+        if hasattr(variable, "path"):  # a layer may compute its kernel
+            self._weights.append((array, variable.path))
         return array
 
     def ints(self, *values: int) -> np.ndarray[Any, Any]:

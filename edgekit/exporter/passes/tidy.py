@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ def fold(model: Any) -> None:
         elif node.op_type == "ConvTranspose":
             _pad_output(node)
     _drop_identities(model)
+    # It says what it does not fold, which nobody can do anything about.
+    logging.getLogger("onnxscript.optimizer").setLevel(logging.ERROR)
     fold_constants(model, input_size_limit=FOLDED_SIZE, output_size_limit=FOLDED_SIZE)
     for node in model.graph.all_nodes():
         if node.op_type == "Slice" and _takes_all(node):
