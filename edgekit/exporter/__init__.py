@@ -190,7 +190,7 @@ def _write_file(
     tidy.name_interface(model, settled.inputs, axes.output_shapes(settled, known))
     tidy.describe(model, source.name, source.about)
     writer.save(model, path)
-    del model  # the session needs the room
+    tidy.release(model)
     try:
         runner = open_runner(path)
         reference, proof = evidence.verify(

@@ -179,6 +179,15 @@ def name_interface(
         node.name = _free(_COUNTER.sub("", node.name or "") or node.op_type, taken)
 
 
+def release(model: Any) -> None:
+    """Let go of a written model's weights: a session needs the room.
+
+    Dropping the model would not: its nodes refer to each other, and matchers of rules to them.
+    """
+    for value in model.graph.initializers.values():
+        value.const_value = None
+
+
 def describe(model: Any, name: str, about: Mapping[str, Any]) -> None:
     """Write who made the file, and what its answers mean, into its metadata."""
     import onnx
