@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExportError
-from edgekit.exporter import trace
+from edgekit.exporter import blame, trace
 from edgekit.reference import Reference
 from edgekit.signature import SPATIAL, SPATIAL_AXIS, Signature, TensorSpec
 
@@ -95,8 +95,8 @@ def settle(
     first = run(inputs, reference) if reference is not None else None
     if isinstance(first, Exception):
         raise ExportError(
-            f"Keras cannot run the model {model.name!r} on the reference ({trace.reason(first)}): "
-            "give inputs that the model takes."
+            f"Keras cannot run the model {model.name!r} on the reference "
+            f"({blame.cause_in_a_message(first)}): give inputs that the model takes."
         ) from first
     refusals = []
     for bounds in (limits, {}) if limits else ({},):
@@ -112,7 +112,8 @@ def settle(
     if isinstance(first, Exception):
         raise ExportError(
             f"Keras does not run the model {model.name!r} on inputs that were made for it "
-            f"({trace.reason(refusals[0])}): give some of your own with reference={{name: array}}."
+            f"({blame.cause_in_a_message(refusals[0])}): give some of your own with "
+            "reference={name: array}."
         ) from refusals[0]
     other = run(inputs, _fewer(inputs, first.inputs))
     return Settled(inputs, (first, first if isinstance(other, Exception) else other), varied=False)

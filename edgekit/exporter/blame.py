@@ -16,6 +16,7 @@ from edgekit.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ANSI = re.compile("\x1b" + r"\[\d*m")
 _NODE = re.compile(r"[\w.\-]+(?:/[\w.\-]+)+")
 
 
@@ -67,3 +68,12 @@ def cause_in_a_call(error: Exception) -> str:
             if not any(layer is each for each in hidden):
                 path.append(layer.name)
     return f"the layer {'/'.join(path)!r}: {one_line(error)}" if path else one_line(error)
+
+
+def cause_in_a_message(error: Exception) -> str:
+    """Find the cause in what Keras wraps around an error of a layer's `call`."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        where = lines[0].removeprefix("Exception encountered when calling").strip(" .")
+        return f"{where}: {_ANSI.sub('', lines[1]).rstrip('.')}"
+    return one_line(error)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import ExportError, one_line
+from edgekit.errors import ExportError
 from edgekit.exporter import arrays, blame
 from edgekit.exporter.foreign import LiteModel
 from edgekit.exporter.standins import backend, calls, channels
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 #: A call on more numbers than this is compiled.
 COMPILED_SIZE = 2**18
-_ANSI = re.compile("\x1b" + r"\[\d*m")
 
 
 @dataclass(frozen=True)
@@ -173,13 +171,12 @@ def trace(model: Any, specs: Sequence[TensorSpec]) -> Graph:
         function = tf.function(inference, autograph=False)
         with _tracing(), backend.traceable():
             traced = function.get_concrete_function(*_tensor_specs(specs))
-        graph, inputs, outputs = _frozen(traced)
+        graph_def, inputs, outputs = _frozen(traced)
     except Exception as error:  # a model's own code may raise anything
         raise ExportError(
             f"The model {model.name!r} cannot be traced ({blame.cause_in_a_call(error)}): "
             f"{_advice(error, specs)}."
         ) from error
-    graph_def = graph.as_graph_def(add_shapes=True)
     kept = len(specs)
     _fold_captures(graph_def, inputs[kept:], traced)
     arrays.unroll(graph_def)
@@ -205,7 +202,7 @@ def _tracing() -> Iterator[None]:
 
 
 def _frozen(traced: Any) -> tuple[Any, Sequence[Any], Sequence[Any]]:
-    """Give a traced function's graph, inputs and outputs, with variables folded to constants.
+    """Give a traced function's GraphDef, inputs and outputs, with variables folded to constants.
 
     Keras's own variables are constants already; freezing takes as long as tracing, and is left to
     models with variables that TensorFlow made, and with functions (loops, branches) to inline.
@@ -214,12 +211,13 @@ def _frozen(traced: Any) -> tuple[Any, Sequence[Any], Sequence[Any]]:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     variables = any(outer.dtype == tf.resource for outer, _ in traced.graph.captures)
-    if not variables and not traced.graph.as_graph_def().library.function:
-        return traced.graph, traced.inputs, traced.outputs
+    graph_def = traced.graph.as_graph_def(add_shapes=True)
+    if not variables and not graph_def.library.function:
+        return graph_def, traced.inputs, traced.outputs
     frozen = convert_variables_to_constants_v2(
         traced, lower_control_flow=False, aggressive_inlining=True
     )
-    return frozen.graph, frozen.inputs, frozen.outputs
+    return frozen.graph.as_graph_def(add_shapes=True), frozen.inputs, frozen.outputs
 
 
 @contextlib.contextmanager
@@ -269,15 +267,6 @@ def _advice(error: Exception, specs: Sequence[TensorSpec]) -> str:
         "its code looks at a value that only a run can tell; where that is a length, fix it with "
         f"signature=[...], a TensorSpec for each of {', '.join(map(str, specs))}"
     )
-
-
-def reason(error: Exception) -> str:
-    """Find the cause in what Keras wraps around an error of a layer's `call`."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
-        where = lines[0].removeprefix("Exception encountered when calling").strip(" .")
-        return f"{where}: {_ANSI.sub('', lines[1]).rstrip('.')}"
-    return one_line(error)
 
 
 def _fold_captures(graph_def: Any, captured: Sequence[Any], traced: Any) -> None:

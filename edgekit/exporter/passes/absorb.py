@@ -135,13 +135,11 @@ def _read(kind: str, value: Any, array: Array, first: bool) -> Affine | None:
 def _normalization(node: Any) -> Affine | None:
     """Read a BatchNormalization, channels on axis 1."""
     known = rank(node.inputs[0])
-    training = node.attributes.get("training_mode")
     arrays = [a for value in node.inputs[1:] if (a := constant(value)) is not None]
-    if len(arrays) < 4 or known is None or (training is not None and training.as_int()):
+    if len(arrays) < 4 or known is None or graphs.attribute(node, "training_mode", 0):
         return None
     gamma, beta, mean, variance = (array.astype(np.float64) for array in arrays)
-    epsilon = node.attributes.get("epsilon")
-    scale = gamma / np.sqrt(variance + (1e-5 if epsilon is None else epsilon.as_float()))
+    scale = gamma / np.sqrt(variance + graphs.attribute(node, "epsilon", 1e-5))
     shape = (-1,) + (1,) * (known - 2)
     return Affine(node.inputs[0], scale.reshape(shape), (beta - mean * scale).reshape(shape))
 
@@ -249,23 +247,18 @@ def _is_product(node: Any) -> bool:
         return False
     if node.op_type in CONVOLUTIONS:
         return True
-    plain = _number(node, "transA", 0) == 0 and _number(node, "alpha", 1) == 1
-    return plain and _number(node, "beta", 1) == 1 and weight.ndim == 2
-
-
-def _number(node: Any, name: str, default: Any) -> Any:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.value
+    plain = graphs.attribute(node, "transA", 0) == 0 and graphs.attribute(node, "alpha", 1) == 1
+    return plain and graphs.attribute(node, "beta", 1) == 1 and weight.ndim == 2
 
 
 def _pads(node: Any) -> bool:
-    automatic = _number(node, "auto_pad", "NOTSET")
-    return any(_number(node, "pads", ())) or automatic not in ("NOTSET", "VALID")
+    automatic = graphs.attribute(node, "auto_pad", "NOTSET")
+    return any(graphs.attribute(node, "pads", ())) or automatic not in ("NOTSET", "VALID")
 
 
 def _axes(node: Any) -> tuple[int, int]:
     """Give the axes of the weights along which a product's inputs and outputs lie."""
-    if node.op_type == "Conv" or (node.op_type == "Gemm" and _number(node, "transB", 0)):
+    if node.op_type == "Conv" or (node.op_type == "Gemm" and graphs.attribute(node, "transB", 0)):
         return 1, 0
     return 0, 1
 
@@ -273,14 +266,14 @@ def _axes(node: Any) -> tuple[int, int]:
 def _inputs(node: Any) -> int:
     weight = constant(node.inputs[1])
     assert weight is not None
-    groups = _number(node, "group", 1) if node.op_type == "Conv" else 1
+    groups = graphs.attribute(node, "group", 1) if node.op_type == "Conv" else 1
     return int(weight.shape[_axes(node)[0]] * groups)
 
 
 def _outputs(node: Any) -> int:
     weight = constant(node.inputs[1])
     assert weight is not None
-    groups = _number(node, "group", 1) if node.op_type == "ConvTranspose" else 1
+    groups = graphs.attribute(node, "group", 1) if node.op_type == "ConvTranspose" else 1
     return int(weight.shape[_axes(node)[1]] * groups)
 
 
@@ -307,7 +300,7 @@ def _scaled(node: Any, scale: Array, *, inward: bool = False) -> Array:
     weight = constant(node.inputs[1])
     assert weight is not None
     axis = _axes(node)[0 if inward else 1]
-    groups = _number(node, "group", 1) if node.op_type in CONVOLUTIONS else 1
+    groups = graphs.attribute(node, "group", 1) if node.op_type in CONVOLUTIONS else 1
     split = weight.reshape(groups, -1, *weight.shape[1:])
     rest = (1,) * (weight.ndim - 2)
     shape = (groups, -1, 1, *rest) if axis == 0 else (groups, 1, -1, *rest)
@@ -321,7 +314,7 @@ def _moved(node: Any, shift: Array) -> Array:
     """Give what a shift of a convolution's inputs adds to each of its outputs."""
     weight = constant(node.inputs[1])
     assert weight is not None
-    groups = _number(node, "group", 1)
+    groups = graphs.attribute(node, "group", 1)
     sums = weight.astype(np.float64).reshape(*weight.shape[:2], -1).sum(axis=2)
     each = shift.reshape(groups, 1, -1)
     return np.asarray((sums.reshape(groups, -1, sums.shape[1]) * each).sum(axis=2).reshape(-1))

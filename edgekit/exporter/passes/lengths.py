@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.exporter.passes.layout import graphs, infer_shapes
+from edgekit.exporter.passes.layout.forms import constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +79,7 @@ def _slices(model: Any, known: Mapping[Any, Lengths]) -> dict[Any, Any]:
 
     found = {}
     for node in model.graph:
-        if node.op_type != "Slice" or len(node.inputs) < 4 or _constant(node.inputs[0]) is None:
+        if node.op_type != "Slice" or len(node.inputs) < 4 or constant(node.inputs[0]) is None:
             continue
         held, (start, axis) = known.get(node.inputs[2]), (_one(node.inputs[i]) for i in (1, 3))
         step = _one(node.inputs[4]) if len(node.inputs) > 4 else 1
@@ -104,7 +105,7 @@ def _ranges(model: Any, known: Mapping[Any, Lengths]) -> dict[Any, Any]:
 
 
 def _one(value: Any) -> int | None:
-    array = _constant(value)
+    array = constant(value)
     return None if array is None or array.size != 1 else int(array.reshape(-1)[0])
 
 
@@ -117,21 +118,10 @@ def _read(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
 def _held(value: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
     if value in known:
         return known[value]
-    array = _constant(value)
+    array = constant(value)
     if array is None or array.ndim > 1 or array.dtype.kind != "i" or array.size > 16:
         return None
     return Lengths(tuple(int(i) for i in array.reshape(-1)), scalar=array.ndim == 0)
-
-
-def _constant(value: Any) -> np.ndarray[Any, Any] | None:
-    if value is None or value.const_value is None:
-        return None
-    return np.asarray(value.const_value.numpy())
-
-
-def _int(node: Any, name: str, default: int) -> int:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else int(attribute.as_int())
 
 
 def _shape(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
@@ -139,18 +129,18 @@ def _shape(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
     if shape is None:
         return None
     items = tuple(size if isinstance(size, int) else str(size) for size in shape)
-    start, end = _int(node, "start", 0), _int(node, "end", len(items))
+    start, end = graphs.attribute(node, "start", 0), graphs.attribute(node, "end", len(items))
     return Lengths(items[slice(start, end)])
 
 
 def _same(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
-    if node.op_type == "Cast" and _int(node, "to", 0) not in (6, 7):
+    if node.op_type == "Cast" and graphs.attribute(node, "to", 0) not in (6, 7):
         return None
     return known.get(node.inputs[0])
 
 
 def _slice(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
-    held, bounds = known.get(node.inputs[0]), [_constant(value) for value in node.inputs[1:]]
+    held, bounds = known.get(node.inputs[0]), [constant(value) for value in node.inputs[1:]]
     if held is None or held.scalar or any(bound is None or bound.size != 1 for bound in bounds):
         return None
     start, end, *rest = (int(bound.reshape(-1)[0]) for bound in bounds if bound is not None)
@@ -159,7 +149,7 @@ def _slice(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
 
 
 def _gather(node: Any, known: Mapping[Any, Lengths]) -> Lengths | None:
-    held, index = known.get(node.inputs[0]), _constant(node.inputs[1])
+    held, index = known.get(node.inputs[0]), constant(node.inputs[1])
     if held is None or held.scalar or index is None or index.ndim > 1:
         return None
     return Lengths(tuple(held.items[int(i)] for i in index.reshape(-1)), scalar=index.ndim == 0)
@@ -221,7 +211,12 @@ def _use(
 
 def _reshaped(node: Any, index: int, held: Lengths) -> np.ndarray[Any, Any] | None:
     """Give a Reshape's lengths as constants: 0 for one that stays in its place, -1 for one more."""
-    if node.op_type != "Reshape" or index != 1 or node.domain or _int(node, "allowzero", 0):
+    if (
+        node.op_type != "Reshape"
+        or index != 1
+        or node.domain
+        or graphs.attribute(node, "allowzero", 0)
+    ):
         return None
     before = [str(size) for size in node.inputs[0].shape or ()]
     target: list[int] = []

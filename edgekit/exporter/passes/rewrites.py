@@ -5,7 +5,6 @@ Each rule says why; the result is standard ONNX and computes the same.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 
@@ -20,7 +19,6 @@ def rewrite(model: Any) -> None:
     )
 
 
-@functools.cache
 def _rules() -> Any:
     from onnxscript.rewriter import RewriteRule, RewriteRuleSet
 

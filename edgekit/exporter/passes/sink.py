@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgekit.exporter.passes.layout import graphs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +35,7 @@ def _sink_into(node: Any, body: Any) -> None:
         else:
             body.insert_before(first, candidate)
         inside.add(id(candidate))
-        inside.update(id(inner) for graph in _bodies(candidate) for inner in _nodes(graph))
+        inside.update(id(inner) for graph in graphs.bodies(candidate) for inner in _nodes(graph))
 
 
 def _before(node: Any) -> list[Any]:
@@ -45,13 +47,5 @@ def _before(node: Any) -> list[Any]:
 def _nodes(graph: Any) -> Iterator[Any]:
     for node in graph:
         yield node
-        for body in _bodies(node):
+        for body in graphs.bodies(node):
             yield from _nodes(body)
-
-
-def _bodies(node: Any) -> Iterator[Any]:
-    import onnx_ir as ir
-
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()

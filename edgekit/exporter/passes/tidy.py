@@ -15,6 +15,7 @@ import numpy as np
 
 import edgekit
 from edgekit.errors import ExportError
+from edgekit.exporter.passes.layout import graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -123,7 +124,7 @@ def _drop_identities(model: Any) -> None:
 
     common.IdentityEliminationPass()(model)
     for node in list(model.graph.all_nodes()):
-        for graph in _subgraphs(node):
+        for graph in graphs.bodies(node):
             _own_outputs(graph)
 
 
@@ -182,7 +183,7 @@ def name_interface(
 def release(model: Any) -> None:
     """Let go of a written model's weights: a session needs the room.
 
-    Dropping the model would not: its nodes refer to each other, and matchers of rules to them.
+    Dropping the model would not: its nodes refer to each other.
     """
     for value in model.graph.initializers.values():
         value.const_value = None
@@ -227,7 +228,7 @@ def _inner_values(graph: Any) -> Iterator[Any]:
     """Give every value but the interface's, each once, in an order that the graph decides."""
     interface = {id(value) for value in (*graph.inputs, *graph.outputs)}
     seen = set(interface)
-    subgraphs = [g for node in graph.all_nodes() for g in _subgraphs(node)]
+    subgraphs = [g for node in graph.all_nodes() for g in graphs.bodies(node)]
     found = itertools.chain(
         graph.initializers.values(),
         *((*g.inputs, *g.initializers.values()) for g in subgraphs),
@@ -238,14 +239,6 @@ def _inner_values(graph: Any) -> Iterator[Any]:
         if id(value) not in seen and value.name:
             seen.add(id(value))
             yield value
-
-
-def _subgraphs(node: Any) -> Iterator[Any]:
-    import onnx_ir as ir
-
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
 
 
 def _free(name: str, taken: set[str]) -> str:

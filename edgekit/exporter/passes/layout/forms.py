@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.exporter.passes.layout.graphs import attribute
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -79,11 +81,6 @@ def sizes(value: Any) -> list[int | None]:
     return [size if isinstance(size, int) else None for size in value.shape]
 
 
-def _attribute(node: Any, name: str, default: Any) -> Any:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.value
-
-
 def _input(node: Any, index: int) -> Any:
     return node.inputs[index] if index < len(node.inputs) else None
 
@@ -125,7 +122,7 @@ def _along(node: Any, perm: tuple[int, ...]) -> Form | None:
         for i in data
         if (array := constant(node.inputs[i])) is not None
     }
-    axis = perm[_attribute(node, "axis", 0) % len(perm)]
+    axis = perm[attribute(node, "axis", 0) % len(perm)]
     outputs = tuple(range(len(node.outputs)))
     turned = tuple(i for i in data if i not in constants)
     return Form(turned, outputs, {"axis": axis}, constants) if turned else None
@@ -136,7 +133,7 @@ def _softmax(node: Any, perm: tuple[int, ...]) -> Form | None:
     if not _has_rank(perm, *node.inputs):
         return None
     last = len(perm) - 1
-    axis = _attribute(node, "axis", -1) % len(perm)
+    axis = attribute(node, "axis", -1) % len(perm)
     if axis == last != perm[axis]:
         return None
     return Form((0,), (0,), {"axis": perm[axis]})
@@ -147,16 +144,16 @@ def _reduce(node: Any, perm: tuple[int, ...]) -> Form | None:
     if not _has_rank(perm, _input(node, 0)):
         return None
     given = _input(node, 1)
-    axes = _attribute(node, "axes", None) if given is None else constant(given)
+    axes = attribute(node, "axes", None) if given is None else constant(given)
     if given is not None and axes is None:
         return None
     if axes is None or len(axes) == 0:
-        if _attribute(node, "noop_with_empty_axes", 0):
+        if attribute(node, "noop_with_empty_axes", 0):
             return None
         logical = list(range(len(perm)))
     else:
         logical = [int(axis) % len(perm) for axis in axes]
-    keep = bool(_attribute(node, "keepdims", 1))
+    keep = bool(attribute(node, "keepdims", 1))
     if not keep and not _in_order(perm, logical):
         return None
     turned = sorted(perm[axis] for axis in logical)
@@ -170,8 +167,8 @@ def _arg(node: Any, perm: tuple[int, ...]) -> Form | None:
     """ArgMax and ArgMin: one axis that may go."""
     if not _has_rank(perm, *node.inputs):
         return None
-    axis = _attribute(node, "axis", 0) % len(perm)
-    keep = bool(_attribute(node, "keepdims", 1))
+    axis = attribute(node, "axis", 0) % len(perm)
+    keep = bool(attribute(node, "keepdims", 1))
     if not keep and not _in_order(perm, [axis]):
         return None
     return Form((0,), (0,) if keep else (), {"axis": perm[axis]})
@@ -184,23 +181,24 @@ def _in_order(perm: tuple[int, ...], gone: Sequence[int | None]) -> bool:
 
 
 def _squeeze(node: Any, perm: tuple[int, ...]) -> Form | None:
-    axes = constant(_input(node, 1))
-    if axes is None or not _has_rank(perm, node.inputs[0]):
-        return None
-    logical = [int(axis) % len(perm) for axis in axes]
-    if not _in_order(perm, logical):
-        return None
-    return Form((0,), (), constants={1: np.array(sorted(perm[a] for a in logical), np.int64)})
+    axes = _stored_axes(node, perm, node.inputs[0])
+    return None if axes is None else Form((0,), (), constants={1: axes})
 
 
 def _unsqueeze(node: Any, perm: tuple[int, ...]) -> Form | None:
+    axes = _stored_axes(node, perm, node.outputs[0])
+    return None if axes is None else Form((), (0,), constants={1: axes})
+
+
+def _stored_axes(node: Any, perm: tuple[int, ...], longer: Any) -> Array | None:
+    """Give where the axes lie that one side lacks, if those of both come in one order."""
     axes = constant(_input(node, 1))
-    if axes is None or not _has_rank(perm, node.outputs[0]):
+    if axes is None or not _has_rank(perm, longer):
         return None
     logical = [int(axis) % len(perm) for axis in axes]
     if not _in_order(perm, logical):
         return None
-    return Form((), (0,), constants={1: np.array(sorted(perm[a] for a in logical), np.int64)})
+    return np.array(sorted(perm[axis] for axis in logical), np.int64)
 
 
 def _reshape(node: Any, perm: tuple[int, ...]) -> Form | None:
@@ -237,7 +235,7 @@ def _ones(value: Any) -> list[int]:
 def _target(node: Any) -> list[int] | None:
     """Give a Reshape's shape without zeros, which would read axes of the input."""
     given = constant(node.inputs[1])
-    if given is None or _attribute(node, "allowzero", 0):
+    if given is None or attribute(node, "allowzero", 0):
         return None
     known = sizes(node.outputs[0])
     target = [int(size) if size else known[axis] or -1 for axis, size in enumerate(given)]
@@ -283,7 +281,7 @@ def _gather(node: Any, perm: tuple[int, ...]) -> Form | None:
     data, indices = node.inputs
     if not _has_rank(perm, data) or constant(data) is not None or rank(indices) != 1:
         return None
-    return Form((0,), (0,), {"axis": perm[_attribute(node, "axis", 0) % len(perm)]})
+    return Form((0,), (0,), {"axis": perm[attribute(node, "axis", 0) % len(perm)]})
 
 
 def _per_axis(node: Any, perm: tuple[int, ...]) -> Form | None:
@@ -307,8 +305,8 @@ def _shape(node: Any, perm: tuple[int, ...]) -> Form | None:
     """A Shape of the other order, put right afterwards: a handful of numbers, not a tensor."""
     if not _has_rank(perm, node.inputs[0]):
         return None
-    start = _attribute(node, "start", None)
-    end = _attribute(node, "end", None)
+    start = attribute(node, "start", None)
+    end = attribute(node, "end", None)
     wanted = np.array(perm[slice(start, end)], np.int64)
 
     def after(changed: Any) -> None:

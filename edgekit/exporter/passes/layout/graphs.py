@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def add_constant(graph: Any, name: str, array: np.ndarray[Any, Any]) -> Any:
@@ -127,6 +127,21 @@ def only_reader(graph: Any, node: Any) -> Any:
 def replace(old: Any, new: Any) -> None:
     """Let everything that reads `old`, the graph's outputs too, read `new`."""
     old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def attribute(node: Any, name: str, default: Any) -> Any:
+    """Give an attribute's value, or what it is where the node does not say."""
+    found = node.attributes.get(name)
+    return default if found is None else found.value
+
+
+def bodies(node: Any) -> Iterator[Any]:
+    """Give the graphs inside of a node: a loop's body, an If's branches."""
+    import onnx_ir as ir
+
+    for found in node.attributes.values():
+        if found.type == ir.AttributeType.GRAPH:
+            yield found.as_graph()
 
 
 def set_attribute(node: Any, name: str, value: Any) -> None:

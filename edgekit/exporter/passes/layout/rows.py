@@ -133,8 +133,7 @@ def _numberwise(node: Any) -> Form | None:
 def _over_depth(node: Any) -> Form | None:
     """A LayerNormalization or Softmax over the last axis, with one output that is read."""
     rows = Rows()
-    axis = node.attributes.get("axis")
-    last = axis is None or axis.as_int() in (-1, 2)
+    last = graphs.attribute(node, "axis", -1) in (-1, 2)
     if not last or len(node.outputs) > 1 or not rows.concerns(node.inputs[0]):
         return None
     parameters = [constant(value) for value in node.inputs[1:]]

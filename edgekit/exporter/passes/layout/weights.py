@@ -73,8 +73,8 @@ def _product(node: Any, index: int, order: np.ndarray[Any, Any]) -> Iterator[Edi
         return
     if node.op_type == "MatMul":
         yield node, 1, 0, order
-    elif node.op_type == "Gemm" and not _set(node, "transA"):
-        yield node, 1, 1 if _set(node, "transB") else 0, order
+    elif node.op_type == "Gemm" and not graphs.attribute(node, "transA", 0):
+        yield node, 1, 1 if graphs.attribute(node, "transB", 0) else 0, order
 
 
 def _numberwise(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
@@ -122,7 +122,7 @@ def _columns(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
     matrix = forms.constant(node.inputs[1])
     if matrix is None or matrix.ndim != 2:
         return None
-    edits: list[Edit] = [(node, 1, 0 if _set(node, "transB") else 1, order)]
+    edits: list[Edit] = [(node, 1, 0 if graphs.attribute(node, "transB", 0) else 1, order)]
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = forms.constant(node.inputs[2])
         if bias is None or bias.ndim == 0 or bias.shape[-1] not in (1, len(order)):
@@ -130,11 +130,6 @@ def _columns(node: Any, order: np.ndarray[Any, Any]) -> list[Edit] | None:
         if bias.shape[-1] != 1:
             edits.append((node, 2, -1, order))
     return edits
-
-
-def _set(node: Any, name: str) -> bool:
-    attribute = node.attributes.get(name)
-    return attribute is not None and bool(attribute.as_int())
 
 
 def _apply(edits: Sequence[Edit]) -> None:
