@@ -49,7 +49,10 @@ _WRITTEN: dict[str, Callable[..., Any]] = {
     "Minimum": arithmetic.minimum,
     "OneHot": places.one_hot,
     "RGBToHSV": colours.rgb_to_hsv,
+    **dict.fromkeys(resize.MODES, resize.resize),
+    **dict.fromkeys(resample.ATTRIBUTES, resample.resize),
     "RightShift": arithmetic.right_shift,
+    "ScaleAndTranslate": resample.scale_and_translate,
     "ScatterNd": places.scatter,
     "Select": arithmetic.select,
     "SelectV2": arithmetic.select,
@@ -68,12 +71,7 @@ _WRITTEN: dict[str, Callable[..., Any]] = {
 HANDLERS: dict[str, tuple[Any, list[Any]]] = {
     "Conv3D": (convolution.conv3d, []),
     **{kind: handled(write) for kind, write in _WRITTEN.items()},
-    "Conv2DBackpropInput": (products.transposed_conv, []),
-    "Conv3DBackpropInputV2": (products.transposed_conv, []),
     "MatrixDiagV2": (products.diagonal, []),
     "MatrixDiagV3": (products.diagonal, []),
     "Einsum": (products.einsum, []),
-    **{kind: (resize.resize, []) for kind in resize.MODES},
-    **{kind: (resample.resize, []) for kind in resample.ATTRIBUTES},
-    "ScaleAndTranslate": (resample.scale_and_translate, []),
 }

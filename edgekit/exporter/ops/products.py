@@ -69,17 +69,3 @@ def unique(at: Site, x: str) -> Any:
     """The values in order of appearance, where each value is one, and how often it comes."""
     values, _, places, counts = at.op("Unique", x, sorted=0, outputs=4)
     return (values, places, counts)[: len(at.outputs)]
-
-
-def transposed_conv(ctx: Any, node: Any, name: str, args: Any) -> None:
-    """Room beyond what the kernels reach is output padding; tf2onnx pads by less than nothing."""
-    from tf2onnx.onnx_opset.nn import ConvTranspose
-
-    ConvTranspose.version_1(ctx, node)
-    if "pads" not in node.attr:
-        return
-    pads = np.array(node.get_attr_value("pads")).reshape(2, -1)
-    room = -pads.sum(axis=0)
-    if (room > 0).any():
-        node.set_attr("pads", np.where(room > 0, 0, pads).ravel().tolist())
-        node.set_attr("output_padding", np.maximum(room, 0).tolist())

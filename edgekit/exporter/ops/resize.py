@@ -6,62 +6,40 @@ Transpose across.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from edgekit.exporter.ops.site import Site
 
 #: TensorFlow op -> ONNX mode.
 MODES = {"ResizeBilinear": "linear", "ResizeNearestNeighbor": "nearest"}
 
 
-def resize(ctx: Any, node: Any, name: str, args: Any) -> None:
-    """Resize `(batch, height, width, channels)` to the sizes that the second input gives."""
-    from tf2onnx import utils
-
-    def make(kind: str, inputs: list[str], attributes: dict[str, Any] | None = None) -> str:
-        made = ctx.make_node(kind, inputs, attr=attributes or {}, name=utils.make_name(name))
-        return str(made.output[0])
-
-    def ints(*values: int) -> str:
-        made = ctx.make_const(utils.make_name("sizes"), np.array(values, np.int64))
-        return str(made.output[0])
-
-    mode = MODES[node.type]
-    attributes = {"mode": mode} | _coordinates(node, mode)
+def resize(at: Site, images: str, size: str) -> Any:
+    """Resize `(batch, height, width, channels)` to a size."""
+    mode = MODES[at.kind]
     # TensorFlow interpolates in float32 whatever comes; ONNX in the type of the picture.
-    pixels = node.input[0] if mode == "nearest" else make("Cast", [node.input[0]], {"to": 1})
-    image = make("Transpose", [pixels], {"perm": [0, 3, 1, 2]})
-    shape = ctx.get_shape(node.input[0]) or [-1] * 4
-    size = make("Cast", [node.input[1]], {"to": 7})
-    if node.inputs[1].is_const():
-        size = ints(*map(int, node.inputs[1].get_tensor_value()))
-    sized = node.inputs[1].is_const() and min(shape[1:3]) > 0
-    scales = _scales(shape[1:3], node.inputs[1].get_tensor_value(), mode) if sized else None
+    pixels = images if mode == "nearest" else at.op("Cast", images, to=1)
+    image = at.op("Transpose", pixels, perm=[0, 3, 1, 2])
+    before, after = (at.shape(images) or [None] * 4)[1:3], at.value(size)
+    scales = None if after is None or None in before else _scales(before, after, mode)
     if scales is not None:
-        constant = ctx.make_const(utils.make_name("scales"), np.array([1, 1, *scales], np.float32))
-        inputs = [image, "", constant.output[0]]
+        inputs = [image, "", np.array([1, 1, *scales], np.float32)]
     else:
-        start = make("Slice", [make("Shape", [image]), ints(0), ints(2)])
-        inputs = [image, "", "", make("Concat", [start, size], {"axis": 0})]
-    resized = make("Resize", inputs, attributes)
-    shapes, dtypes, outputs = node.output_shapes, node.output_dtypes, list(node.output)
-    ctx.remove_node(node.name)
-    ctx.make_node(
-        "Transpose",
-        [resized],
-        {"perm": [0, 2, 3, 1]},
-        name=name,
-        outputs=outputs,
-        shapes=shapes,
-        dtypes=dtypes,
-    )
+        start = at.op("Slice", at.op("Shape", image), at.ints(0), at.ints(2))
+        end = at.op("Cast", size, to=7) if after is None else after.astype(np.int64)
+        inputs = [image, "", "", at.op("Concat", start, end, axis=0)]
+    resized = at.op("Resize", *inputs, mode=mode, **_coordinates(at, mode))
+    return at.op("Transpose", resized, perm=[0, 2, 3, 1])
 
 
-def _coordinates(node: Any, mode: str) -> dict[str, Any]:
+def _coordinates(at: Site, mode: str) -> dict[str, Any]:
     """Name where a pixel's value is taken from."""
-    if node.get_attr_value("align_corners"):
+    if at.attribute("align_corners"):
         nearest, name = "round_prefer_ceil", "align_corners"
-    elif node.get_attr_value("half_pixel_centers"):
+    elif at.attribute("half_pixel_centers"):
         # TensorFlow takes the floor of (i + 1/2) / scale, ONNX counts half a pixel less.
         nearest, name = "round_prefer_ceil" if mode == "nearest" else "floor", "half_pixel"
     else:

@@ -71,22 +71,12 @@ def _takes_all(node: Any) -> bool:
 
 
 def _pad_output(node: Any) -> None:
-    """Write what tf2onnx gives as a negative padding of the end as padding of the output."""
-    import onnx_ir as ir
-
-    pads = node.attributes.get("pads")
-    if pads is None or min(pads.as_ints(), default=0) >= 0:
-        return
-    values = list(pads.as_ints())
-    axes = len(values) // 2
-    more = node.attributes.get("output_padding")
-    before = list(more.as_ints()) if more is not None else [0] * axes
-    after = [pad - min(end, 0) for pad, end in zip(before, values[axes:], strict=True)]
-    for name, ints in (
-        ("output_padding", after),
-        ("pads", values[:axes] + [max(end, 0) for end in values[axes:]]),
-    ):
-        node.attributes.add(ir.AttrInt64s(name, ints))
+    """Make room beyond the kernels output padding; tf2onnx pads by less than nothing."""
+    pads = np.array(graphs.attribute(node, "pads", ()), np.int64).reshape(2, -1)
+    room = -pads.sum(axis=0)
+    if (room > 0).any():
+        graphs.set_attribute(node, "pads", np.where(room > 0, 0, pads).ravel().tolist())
+        graphs.set_attribute(node, "output_padding", np.maximum(room, 0).tolist())
 
 
 def set_inputs(model: Any, inputs: Sequence[TensorSpec]) -> None:
