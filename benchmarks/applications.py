@@ -11,16 +11,15 @@ more than the limit is stopped, and says so.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import children
 
 HEAD = f"{'model':20} weights MiB       s  peak MiB   nodes  Transposes  max error  SQNR dB"
 #: Inception's valid convolutions leave nothing of a smaller picture.
@@ -45,18 +44,12 @@ def build(name: str, size: int) -> Any:
 
 def measure(name: str, size: int, limit_gib: float) -> str:
     """Export one, in a process of its own, and give its row."""
-    command = [sys.executable, __file__, "--child", name]
-    command += ["--size", str(size), "--limit-gib", str(limit_gib)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return done.stdout.strip()
-    last = done.stderr.strip().splitlines()[-1:]
-    return f"{name:20} {''.join(last)[:200]}"
+    done = children.run([sys.executable, __file__, "--child", name, "--size", str(size)], limit_gib)
+    return f"{name:20} {done.reason[:200]}" if done.reason else done.output
 
 
-def child(name: str, size: int, limit_gib: float) -> None:
+def child(name: str, size: int) -> None:
     """Export one, and print its row."""
-    threading.Thread(target=_stop_over, args=(limit_gib,), daemon=True).start()
     import onnx
 
     import edgekit
@@ -78,16 +71,6 @@ def child(name: str, size: int, limit_gib: float) -> None:
     )
 
 
-def _stop_over(limit_gib: float) -> None:
-    page = os.sysconf("SC_PAGE_SIZE")
-    while True:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        if pages * page > limit_gib * 2**30:
-            print(f"over {limit_gib:g} GiB", file=sys.stderr, flush=True)
-            os._exit(1)
-        time.sleep(0.05)
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -97,7 +80,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments.size, arguments.limit_gib)
+        child(arguments.child, arguments.size)
         return
     print(HEAD)
     for name in arguments.models or names():

@@ -11,16 +11,14 @@ takes more than the limit is stopped, and says so.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import children
 
 MIB = 2**20
 HEAD = f"{'':20} weights   {'edgekit':^22}   {'tf2onnx':^22}   {'ratio':^12}"
@@ -118,49 +116,11 @@ def tf2onnx_convert(build: Callable[[], Any], path: Path) -> None:
 WAYS = {"edgekit": edgekit_export, "tf2onnx": tf2onnx_convert}
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one conversion took; `reason` where it did not end well."""
-
-    seconds: float
-    peak_mib: float
-    reason: str = ""
-
-
-def measure(way: str, model: str, limit_gib: float) -> Cost:
+def measure(way: str, model: str, limit_gib: float) -> children.Run:
     """Run one conversion in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--child", way, model, f"{folder}/model.onnx"]
-        start = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-        stopped = threading.Event()
-        watch = threading.Thread(target=_watch, args=(child.pid, limit_gib, stopped))
-        watch.start()
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        too_much = stopped.is_set()
-        stopped.set()
-        watch.join()
-        reason = ""
-        if child.returncode:
-            errors.seek(0)
-            last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-            reason = f"over {limit_gib:.0f} GiB" if too_much else "".join(last)[:60]
-        return Cost(seconds, usage.ru_maxrss / 1024, reason)
-
-
-def _watch(pid: int, limit_gib: float, stopped: threading.Event) -> None:
-    """Stop a process that takes more memory than the limit."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    while not stopped.wait(0.05):
-        try:
-            pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        except (OSError, IndexError):
-            return
-        if pages * page > limit_gib * 2**30:
-            stopped.set()
-            os.kill(pid, 9)
+        return children.run(command, limit_gib)
 
 
 def weights_mib(model: str) -> float:
@@ -202,7 +162,7 @@ def main() -> None:
         print(
             f"{model:20} {size:7.0f}   {ours.seconds:6.1f} {ours.peak_mib:9.0f} "
             f"{1024 + 3 * size:7.0f}   {theirs.seconds:6.1f} "
-            f"{theirs.reason or f'{theirs.peak_mib:.0f}':>15}   {ratio} {ours.reason}",
+            f"{theirs.reason[:60] or f'{theirs.peak_mib:.0f}':>15}   {ratio} {ours.reason[:60]}",
             flush=True,
         )
 
