@@ -25,7 +25,7 @@ from edgekit.errors import QuantizeError
 from edgekit.latency import LatencyReport, benchmark
 from edgekit.parity import sqnr_db
 from edgekit.quantizer import RECIPES, quantize
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEAD = "variant        SQNR dB  worst dB  metric   size B    size   p50 us   ratio (95%)"

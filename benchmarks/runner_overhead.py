@@ -22,9 +22,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit import timing
-from edgekit.latency_worker import timed_block
-from edgekit.runtime.session import Runner, open_runner
+from edgekit.latency import timing
+from edgekit.latency.worker import timed_block
+from edgekit.runtime.runner import Runner, open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from edgekit.latency import benchmark
     from edgekit.parity import Tolerance
     from edgekit.quantizer import quantize
-    from edgekit.runtime.session import Runner
-    from edgekit.runtime.session import open_runner as open
+    from edgekit.runtime.runner import Runner
+    from edgekit.runtime.runner import open_runner as open
     from edgekit.signature import Signature, TensorSpec
     from edgekit.validation import validate
 
@@ -40,13 +40,13 @@ __all__ = [
 _HOME = {
     "Bundle": ("edgekit.bundle", "Bundle"),
     "EdgekitError": ("edgekit.errors", "EdgekitError"),
-    "Runner": ("edgekit.runtime.session", "Runner"),
+    "Runner": ("edgekit.runtime.runner", "Runner"),
     "Signature": ("edgekit.signature", "Signature"),
     "TensorSpec": ("edgekit.signature", "TensorSpec"),
     "Tolerance": ("edgekit.parity", "Tolerance"),
     "benchmark": ("edgekit.latency", "benchmark"),
     "export": ("edgekit.exporter", "export"),
-    "open": ("edgekit.runtime.session", "open_runner"),
+    "open": ("edgekit.runtime.runner", "open_runner"),
     "quantize": ("edgekit.quantizer", "quantize"),
     "validate": ("edgekit.validation", "validate"),
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError, needs_extra, one_line
 from edgekit.filesize import model_bytes
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,12 +14,12 @@ from edgekit.bundle import Bundle
 from edgekit.errors import FeedError, OutputError
 from edgekit.reference import Reference
 from edgekit.report import json
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.runtime.session import Placement
+    from edgekit.runtime.placement import Placement
     from edgekit.signature import Feeds, Outputs, Signature
 
 

@@ -15,7 +15,7 @@ from model_defs.metrics import METRICS
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
-    from edgekit.runtime.session import Runner
+    from edgekit.runtime.runner import Runner
 
 #: Samples that are run at once.
 BATCH = 64

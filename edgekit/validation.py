@@ -16,10 +16,11 @@ from edgekit.errors import FeedError, ModelError
 from edgekit.files import MANIFEST
 from edgekit.metrics import evaluate
 from edgekit.reference import Reference
-from edgekit.runtime.session import Placement, Runner, open_runner
+from edgekit.runtime.runner import Runner, open_runner
 
 if TYPE_CHECKING:
     from edgekit.parity import OutputParity, Tolerance
+    from edgekit.runtime.placement import Placement
 
 #: Samples made for a model that has no reference of its own.
 SAMPLES = 4

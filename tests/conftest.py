@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit import files
 from edgekit.bundle import Bundle, FileEntry, Manifest, Variant
 from edgekit.reference import Reference
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 
 LABELS = ("zero", "one", "two")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"

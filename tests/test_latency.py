@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from edgekit import filesize, latency, timing
+from edgekit import filesize, latency
 from edgekit.errors import BundleError, FeedError, ModelError, ProviderError
-from edgekit.latency import Candidate, benchmark
-from edgekit.latency_worker import Worker, make_feeds, timed_block, warm_up
+from edgekit.feeds import make_feeds
+from edgekit.latency import Candidate, benchmark, timing
+from edgekit.latency.worker import Worker, timed_block, warm_up
 from edgekit.signature import Signature, TensorSpec
 from tests.conftest import write_model
 
@@ -309,7 +310,7 @@ def test_a_child_that_hangs_is_ended() -> None:
 
 def test_a_library_that_prints_does_not_break_the_pipe() -> None:
     code = (
-        "from edgekit import latency_worker as w; "
+        "from edgekit.latency import worker as w; "
         "w._Child.warm = lambda self: (os.write(1, b'noise'), {'steady': True})[1]; w.main()"
     )
     with Worker("'m.onnx'", command=python(code)) as worker:
@@ -526,7 +527,7 @@ def test_the_size_of_any_file_is_at_least_its_own(content: bytes) -> None:
 
 def test_importing_it_loads_no_engine() -> None:
     code = (
-        "import sys, edgekit.latency, edgekit.latency_worker; "
+        "import sys, edgekit.latency, edgekit.latency.worker; "
         "print([m for m in ('onnxruntime', 'onnx', 'keras', 'tensorflow') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -23,8 +23,8 @@ COMMANDS = {
     "quantize": "edgekit.cli.build",
     "run": "edgekit.cli.whole",
     "infer": "edgekit.cli.device",
-    "validate": "edgekit.cli.device",
-    "bench": "edgekit.cli.device",
+    "validate": "edgekit.cli.validate",
+    "bench": "edgekit.cli.bench",
     "inspect": "edgekit.cli.device",
     "providers": "edgekit.cli.device",
 }

@@ -159,7 +159,8 @@ def quantize(
     MODEL is a bundle or an .onnx file. Parity, the task's metric and the latency of the new
     variant are shown beside float.
     """
-    from edgekit.report import json, text
+    from edgekit.report import json
+    from edgekit.report.text.comparison import comparison
     from edgekit.whole import quantize_and_compare
 
     path = options.model_path(model)
@@ -174,4 +175,4 @@ def quantize(
             force=force,
             progress=progress,
         )
-    options.emit(lambda: json.plain(result), lambda: text.comparison(result), as_json=as_json)
+    options.emit(lambda: json.plain(result), lambda: comparison(result), as_json=as_json)

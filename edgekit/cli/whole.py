@@ -45,7 +45,8 @@ def run(
     One table at the end: size, parity, the task's metric and latency of every variant. Exit code 1
     where a variant is outside of its tolerance.
     """
-    from edgekit.report import json, text
+    from edgekit.report import json
+    from edgekit.report.text.comparison import comparison
     from edgekit.whole import RECIPES
     from edgekit.whole import run as run_all
 
@@ -61,5 +62,5 @@ def run(
             force=force,
             progress=progress,
         )
-    options.emit(lambda: json.plain(results), lambda: text.comparison(results), as_json=as_json)
+    options.emit(lambda: json.plain(results), lambda: comparison(results), as_json=as_json)
     ctx.exit(0 if results.passed else 1)

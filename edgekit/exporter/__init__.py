@@ -33,7 +33,8 @@ from edgekit.exporter import (
 from edgekit.exporter.foreign import LiteModel
 from edgekit.exporter.passes import tidy
 from edgekit.filesize import model_bytes
-from edgekit.runtime.session import Runner, engine_reason, open_runner
+from edgekit.runtime.runner import Runner, open_runner
+from edgekit.runtime.session import engine_reason
 from edgekit.signature import Signature
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from edgekit.parity import OutputParity, Tolerance
-    from edgekit.runtime.session import Runner
+    from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Outputs
 
     Keras = Callable[[Feeds], Outputs]

@@ -21,12 +21,12 @@ from edgekit.quantizer import recipes
 from edgekit.quantizer.apply import Applied, apply
 from edgekit.quantizer.calibration import Calibration, check_range, ranges_of
 from edgekit.quantizer.recipes import RECIPES, Recipe
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.runtime.session import Runner
+    from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Signature
 
 __all__ = ["RECIPES", "Quantized", "Recipe", "quantize"]

@@ -1,16 +1,12 @@
-"""The runner: an open model on a provider. The one seam between edgekit and onnxruntime.
+"""The one seam between edgekit and onnxruntime: how a session is made and read.
 
-A provider that was asked for and cannot run the whole model is an error that names the reason;
-`allow_fallback` is explicit, and `Runner.placement` says what ran where. onnxruntime's exceptions
-are translated here and nowhere else.
+onnxruntime's exceptions are translated here and nowhere else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +17,6 @@ from edgekit.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-
-    from edgekit.signature import Outputs
 
 #: What onnxruntime puts before the cause: its own name, a code, and the path again.
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
@@ -37,91 +30,6 @@ DTYPES = {
 } | {
     f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How many nodes each provider runs, by alias, and why it is not what was asked for."""
-
-    nodes: dict[str, int]
-    fallback: str | None = None
-
-
-class Runner:
-    """An open model: `run(feeds) -> outputs`. Made by `edgekit.open`, closed by `with`.
-
-    `run` may be called from several threads. The arrays that it returns belong to the caller.
-    """
-
-    def __init__(self, session: Any, path: Path, provider: str, placement: Placement) -> None:
-        self.path = path
-        self.provider = provider
-        self.placement = placement
-        self.signature = read_signature(session, path)
-        self._names = [spec.name for spec in self.signature.outputs]
-        self._session: Any = session
-
-    def run(self, feeds: Mapping[str, Any]) -> Outputs:
-        """Check the feed against the signature and run it: `{output name: array}`.
-
-        Raises `FeedError` for a feed that does not fit, `ModelError` where the engine fails.
-        """
-        checked = self.signature.check(feeds)
-        if self._session is None:
-            raise ModelError(f"The runner of {str(self.path)!r} is closed: open it again.")
-        try:
-            values = self._session.run(self._names, checked)
-        except Exception:
-            # Not around the run: entering a context costs as much as the check of the feed.
-            with engine_errors(self.path, self.provider):
-                raise
-        return dict(zip(self._names, values, strict=True))
-
-    def close(self) -> None:
-        """Let go of the session and its memory; a second call does nothing."""
-        self._session = None
-
-    def __enter__(self) -> Runner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def open_runner(
-    model: str | Path | Bundle,
-    *,
-    provider: str = "cpu",
-    variant: str | None = None,
-    threads: int | None = None,
-    allow_fallback: bool = False,
-    axes: Mapping[str, int] | None = None,
-) -> Runner:
-    """Open a bundle's variant, or an `.onnx` file, on a provider.
-
-    `threads` is onnxruntime's intra-op count (None leaves it to onnxruntime), `axes` fixes free
-    axes to a length. Raises `ProviderError` where the provider cannot run all of the model and
-    `allow_fallback` is off, `ModelError` for a file that cannot be opened.
-    """
-    path = model_file(model, variant)
-    row = providers.resolve(provider)
-    reason: str | None = None
-    try:
-        providers.check(row)
-        session = _open(path, row, threads=threads, strict=not allow_fallback, axes=axes)
-    except ProviderError as error:
-        if not allow_fallback or row.alias == "cpu":
-            raise
-        reason = str(error)
-        row = providers.PROVIDERS["cpu"]
-        session = _open(path, row, threads=threads, strict=True, axes=axes)
-    placement = Placement(_placement(session, row), reason)
-    return Runner(session, path, _ran_on(placement, row), placement)
 
 
 def model_file(model: str | Path | Bundle, variant: str | None = None) -> Path:
@@ -190,7 +98,7 @@ def _spec(arg: Any, path: Path, batch: str | None) -> TensorSpec:
     return TensorSpec(arg.name, DTYPES[arg.type], shape)
 
 
-def _open(
+def open_session(
     path: Path,
     row: providers.Provider,
     *,
@@ -198,6 +106,7 @@ def _open(
     strict: bool,
     axes: Mapping[str, int] | None,
 ) -> Any:
+    """Make a session on one provider, strictly on it unless told otherwise."""
     ort = require("onnxruntime", "run models")
     options = ort.SessionOptions()
     options.log_severity_level = 4  # an error is raised, and need not be printed as well
@@ -237,20 +146,3 @@ def _placement_errors(row: providers.Provider, path: Path, *, strict: bool) -> I
             "fix its free axes, try another variant, or give --allow-fallback",
             step="placement" if placed else "session",
         ) from error
-
-
-def _placement(session: Any, row: providers.Provider) -> dict[str, int]:
-    """Count the nodes of each provider; `get_providers()` would only tell what was asked for."""
-    if row.alias == "cpu" or not hasattr(session, "get_provider_graph_assignment_info"):
-        return {}
-    counts: Counter[str] = Counter()
-    for part in session.get_provider_graph_assignment_info():
-        counts[providers.alias_of(part.ep_name)] += len(part.get_nodes())
-    return dict(counts)
-
-
-def _ran_on(placement: Placement, row: providers.Provider) -> str:
-    """Name the provider that ran the model: the one with the most nodes."""
-    if not placement.nodes:
-        return row.alias
-    return max(placement.nodes, key=lambda alias: placement.nodes[alias])

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.parity import sqnr_db
 from edgekit.quantizer import RECIPES, quantize
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 from tests.quantizer.models import Array, normal
 
 pytestmark = pytest.mark.keras

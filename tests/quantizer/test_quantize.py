@@ -19,7 +19,7 @@ from edgekit import files
 from edgekit.bundle import Bundle
 from edgekit.parity import sqnr_db
 from edgekit.quantizer import RECIPES, Quantized, quantize
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 from tests.conftest import write_bundle
 from tests.quantizer import models
 

@@ -14,7 +14,7 @@ from onnx import helper
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, FeedError, ModelError, OutputError, QuantizeError
 from edgekit.quantizer import quantize, tools
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 from tests.quantizer import models
 
 

@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgekit.quantizer import quantize
 from edgekit.quantizer.recipes import RECIPES
-from edgekit.runtime.session import open_runner
+from edgekit.runtime.runner import open_runner
 from tests.quantizer import models
 
 DEPTH, WIDTH = 64, 16

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from edgekit.exporter.zoo import TrainRecord
     from edgekit.graph import Inspection
     from edgekit.infer import Inference
-    from edgekit.latency import LatencyReport
-    from edgekit.parity import OutputParity, Tolerance
-    from edgekit.runtime.providers import Status
-    from edgekit.runtime.session import Placement
-    from edgekit.validation import ParityReport
-    from edgekit.whole import Comparison, Row
+    from edgekit.runtime.placement import Placement
 
 PIPE_WIDTH = 160
 
@@ -151,142 +146,6 @@ def signature_lines(signature: Any) -> list[str]:
     ]
 
 
-def parity(report: ParityReport) -> list[Any]:
-    """A row a variant, batch size and output, then what went wrong, in words."""
-    rows = []
-    problems: list[str] = []
-    for variant in report.variants:
-        for batch, outputs in variant.outputs.items():
-            for output in outputs:
-                rows.append((variant.variant, batch, *_parity_cells(output, variant.tolerance)))
-                if not output.passed:
-                    problems.append(
-                        f"FAILED {variant.variant}, batch {batch}, output {output.name!r} "
-                        f"({output.failure}): {output.detail}"
-                    )
-        if variant.degenerate:
-            problems.append(
-                f"FAILED {variant.variant} (reference): every sample of the reference has the same "
-                "answer, so it proves nothing; export with --reference."
-            )
-        problems += fallback(variant.placement, variant.provider)
-    columns = ("variant", "batch", "output", "max abs error", "at", "cosine", "SQNR dB")
-    parts: list[Any] = [table((*columns, "worst sample dB", "allowed", "parity"), rows), *problems]
-    metrics = [(v.variant, f"{v.metric:.4f}") for v in report.variants if v.metric is not None]
-    if metrics:
-        parts.append(table(("variant", f"held-out {report.metric_name}"), metrics))
-    provider = report.variants[0].provider
-    verdict = "passed" if report.passed else "FAILED"
-    return [f"Parity of {report.model} on {provider}: {verdict}", *parts]
-
-
-def _parity_cells(output: OutputParity, tolerance: Tolerance) -> tuple[Any, ...]:
-    limits = []
-    if tolerance.atol is not None:
-        limits.append(f"{tolerance.atol:g} + {tolerance.rtol:g}|y|")
-    if tolerance.min_sqnr_db is not None:
-        limits.append(f"{tolerance.min_sqnr_db:g} dB")
-    if output.max_abs_error is None:
-        return (output.name, "-", "-", "-", "-", "-", ", ".join(limits), output.passed)
-    return (
-        output.name,
-        f"{output.max_abs_error:.2e}",
-        ",".join(map(str, output.index or ())),
-        f"{output.cosine:.6f}",
-        f"{output.sqnr_db:.1f}",
-        "-" if output.worst_sample_sqnr_db is None else f"{output.worst_sample_sqnr_db:.1f}",
-        ", ".join(limits),
-        output.passed,
-    )
-
-
-def latency(report: LatencyReport) -> list[Any]:
-    """A row a candidate, the paired ratios, and the conditions."""
-    columns = ("model", "provider", "threads", "batch", "p50 ms", "95% interval", "p90 ms")
-    rows = [
-        (
-            _labelled(result.model, result.variant),
-            result.provider,
-            result.threads,
-            result.batch,
-            milliseconds(result.p50_ms),
-            f"{milliseconds(result.ci95_ms[0])} to {milliseconds(result.ci95_ms[1])}",
-            milliseconds(result.p90_ms),
-            milliseconds(result.p99_ms),
-            result.runs,
-            f"{result.load_ms:.1f}",
-            milliseconds(result.first_run_ms),
-            size(result.size_bytes),
-        )
-        for result in report.results
-    ]
-    more = ("p99 ms", "runs", "load ms", "first run ms", "size")
-    parts: list[Any] = [table((*columns, *more), rows)]
-    parts += [
-        f"{_labelled(ratio.model, ratio.variant)} takes {ratio.ratio:.2f} times as long as "
-        f"{_labelled(ratio.baseline_model, ratio.baseline_variant)} "
-        f"(95% interval {ratio.ci95[0]:.2f} to {ratio.ci95[1]:.2f}): {ratio.verdict}"
-        for ratio in report.ratios
-    ]
-    parts += [f"Fell back: {result.fallback}" for result in report.results if result.fallback]
-    return [*parts, *conditions(report.conditions)]
-
-
-def _labelled(model: str, variant: str | None) -> str:
-    return f"{model} ({variant})" if variant else model
-
-
-def conditions(found: dict[str, Any]) -> list[str]:
-    """What a measurement depends on, and a warning where the machine was not quiet."""
-    if not found:
-        return []
-    lines = [
-        f"Measured on {found['cpu']}, {found['cores']} cores, onnxruntime {found['onnxruntime']}, "
-        f"{found['duration_s']:g} s a candidate in {found['rounds']} interleaved rounds, fed "
-        f"{found['feeds']}; included: {found['included']}."
-    ]
-    if found["contended"]:
-        lines.append(
-            f"Contended: the timed thread had its core {found['cpu_share']:.0%} of the time; "
-            "ratios hold, absolute figures are too high."
-        )
-    if found["drifted"]:
-        lines.append(f"Drift: the p50 changed by {found['drift']:+.0%} while measuring.")
-    return lines
-
-
-def comparison(report: Comparison) -> list[Any]:
-    """One row a variant: size, parity, metric, latency, each beside float."""
-    first = report.rows[0]
-    rows = [
-        (
-            row.variant,
-            size(row.size_bytes),
-            f"{first.size_bytes / row.size_bytes:.2f}x",
-            row.passed,
-            "-" if row.max_abs_error is None else f"{row.max_abs_error:.2e}",
-            "-" if row.sqnr_db is None else f"{row.sqnr_db:.1f}",
-            "-" if row.metric is None else f"{row.metric:.4f}",
-            milliseconds(row.latency.p50_ms if row.latency else None),
-            milliseconds(row.latency.p99_ms if row.latency else None),
-            _speedup(row),
-        )
-        for row in report.rows
-    ]
-    columns = ("variant", "size", "smaller", "parity", "max abs error", "SQNR dB")
-    metric = report.metric_name or "metric"
-    drawn = table((*columns, metric, "p50 ms", "p99 ms", "faster (95% interval)"), rows)
-    return [report.model, drawn, *report.notes, *conditions(report.conditions)]
-
-
-def _speedup(row: Row) -> str:
-    ratio = row.against_float
-    if ratio is None:
-        return "-"
-    low, high = ratio.ci95
-    return f"{1 / ratio.ratio:.2f}x ({1 / high:.2f} to {1 / low:.2f})"
-
-
 def inference(result: Inference) -> list[Any]:
     """The likeliest labels of each sample, or the outputs' values."""
     lines: list[Any] = [
@@ -306,15 +165,6 @@ def inference(result: Inference) -> list[Any]:
 
 def _runners_up(top: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{label} {score:.4f}" for label, score in top)
-
-
-def providers(statuses: Iterable[Status]) -> list[Any]:
-    """A row a provider, with what is missing and the command that mends it."""
-    rows = [
-        (s.alias, s.name, s.hardware, s.state if s.state == "ready" else f"no {s.state}", s.fix)
-        for s in statuses
-    ]
-    return [table(("provider", "onnxruntime's name", "runs on", "state", "what mends it"), rows)]
 
 
 def inspection(found: Inspection) -> list[Any]:

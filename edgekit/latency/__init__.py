@@ -3,7 +3,7 @@
 Each candidate is opened in a process of its own, warmed up until steady, and then timed in short
 blocks that take turns, so that whatever else the machine does hits all candidates alike. Only one
 candidate runs at any time. Comparisons are ratios of blocks of the same round. `timing` has the
-arithmetic, `latency_worker` the processes; nothing here imports an engine.
+arithmetic, `worker` the processes; nothing here imports an engine.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import filesize, timing
+from edgekit import filesize
 from edgekit.bundle import Bundle
-from edgekit.latency_worker import Worker
+from edgekit.latency import timing
+from edgekit.latency.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

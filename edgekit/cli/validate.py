@@ -1,0 +1,64 @@
+"""The command that judges: validate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli import options
+
+
+@click.command(
+    epilog="Examples: edgekit validate | edgekit validate artifacts/cnn --variant int8 | "
+    "edgekit validate small.onnx --against model.onnx"
+)
+@options.model_argument
+@options.variant_option
+@options.provider_options
+@options.threads_option
+@click.option(
+    "--reference", type=click.Path(path_type=Path), help="An .npz with inputs/NAME, outputs/NAME."
+)
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Another model to compare with, on the CPU."
+)
+@click.option("--atol", type=float, help="Absolute tolerance instead of the precision's own.")
+@click.option("--rtol", type=float, help="Relative tolerance instead of the precision's own.")
+@options.json_option
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    model: Path | None,
+    variant: str | None,
+    provider: str,
+    allow_fallback: bool,
+    threads: int | None,
+    reference: Path | None,
+    against: Path | None,
+    atol: float | None,
+    rtol: float | None,
+    as_json: bool,
+) -> None:
+    """Compare MODEL's variants with the outputs that Keras gave.
+
+    Exit code 1 where a variant is outside of its tolerance.
+    """
+    from edgekit.parity import Tolerance
+    from edgekit.report import json
+    from edgekit.report.text.parity import parity
+    from edgekit.validation import validate as compare
+
+    given = atol is not None or rtol is not None
+    report = compare(
+        options.model_path(model),
+        provider=provider,
+        variant=variant,
+        reference=reference,
+        against=against,
+        tolerance=Tolerance(atol or 0.0, rtol or 0.0) if given else None,
+        threads=threads,
+        allow_fallback=allow_fallback,
+    )
+    options.emit(lambda: json.parity(report), lambda: parity(report), as_json=as_json)
+    ctx.exit(0 if report.passed else 1)
