@@ -26,11 +26,13 @@ class Provider:
     `driver` and the packages of `preload`, whose import loads libraries. A plugin is registered
     from the package `plugin`, whose functions give the paths that it wants as options.
 
-    `options` are the provider options that edgekit sets unless told otherwise, `precisions` the
-    precisions of variants that suit the hardware, best first. With `fixed_shapes` it runs models
-    only whose axes all have a length. `one_device` says that it takes one of its devices a
-    session. `device_fix` and `hint` say what helps where no device is found or a node finds no
-    place; `licence` is named where it is not an open one.
+    `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
+    the one that counts threads where the provider has its own and takes no notice of
+    onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
+    With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
+    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no device is found or no session
+    is made, `rest` names the provider that usually runs what it cannot. `licence` is named where
+    it is not an open one.
     """
 
     alias: str
@@ -46,10 +48,12 @@ class Provider:
     plugin: str | None = None
     plugin_paths: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    threads_option: str | None = None
     fixed_shapes: bool = False
     one_device: bool = False
     device_fix: str | None = None
-    hint: str | None = None
+    session_fix: str | None = None
+    rest: str | None = None
     licence: str | None = None
 
 
@@ -88,7 +92,7 @@ PROVIDERS = {
             driver="libcuda.so.1",
             preload=("tensorrt_libs",),
             device_fix=_NVIDIA,
-            hint="let CUDA run the rest: --provider tensorrt,cuda",
+            rest="cuda",
         ),
         Provider(
             "webgpu",
@@ -112,7 +116,7 @@ PROVIDERS = {
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
             options=(("device_type", "CPU"),),
-            hint="another device: --provider-option device_type=GPU",
+            threads_option="num_of_threads",
         ),
         Provider(
             "qnn",
@@ -125,7 +129,7 @@ PROVIDERS = {
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             fixed_shapes=True,
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
-            hint="attention needs a recent NPU: --provider-option soc_model=69",
+            session_fix="for attention name a recent NPU: --provider-option soc_model=69",
             licence="Qualcomm's own; not open source",
         ),
         Provider(
@@ -149,7 +153,6 @@ PROVIDERS = {
             platforms=("linux",),
             library="libonnxruntime_providers_rocm.so",
             device_fix=_AMD,
-            hint="onnxruntime 1.23 and later have migraphx in its place",
         ),
         Provider(
             "directml",
@@ -177,6 +180,7 @@ PROVIDERS = {
             "mobile CPU",
             "build onnxruntime with --use_xnnpack",
             ("fp32", "int8"),
+            threads_option="intra_op_num_threads",
             fixed_shapes=True,
         ),
         Provider(
@@ -224,15 +228,18 @@ def rows_of(provider: str | Sequence[str], *, allow_fallback: bool = False) -> t
 
 
 def options_by_provider(
-    rows: Sequence[Provider], given: Mapping[str, Any] | None
+    rows: Sequence[Provider], given: Mapping[str, Any] | None, threads: int | None = None
 ) -> dict[str, dict[str, str]]:
-    """Sort provider options by alias: the table's own, then what was given.
+    """Sort provider options by alias: the table's own with `threads`, then what was given.
 
     `given` has `{"KEY": value}` for the only provider beside the CPU, `{"PROVIDER.KEY": value}` or
     `{"PROVIDER": {"KEY": value}}` for one of several. True and False become 1 and 0, as
     onnxruntime writes them. Raises `ProviderError` for an option that has no provider.
     """
     found = {row.alias: dict(row.options) for row in rows}
+    for row in rows:
+        if row.threads_option is not None and threads is not None:
+            found[row.alias][row.threads_option] = str(threads)
     takers = [row.alias for row in rows if row.alias != "cpu"] or ["cpu"]
     for key, value in (given or {}).items():
         alias, dot, rest = key.partition(".")

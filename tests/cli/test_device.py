@@ -150,6 +150,7 @@ def test_providers_check_runs_a_model_and_decides_the_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = answer("providers", "--check")
+    assert (found["passed"], found["conflict"]) == (True, None)
     assert found["providers"][0]["trial"]["passed"] is True
     assert "passed (" in run("providers", "--check").stdout
     failed = probe.Status(
