@@ -248,18 +248,21 @@ def _conflict(wheels: Sequence[str]) -> str:
 
 def install_command(row: Provider) -> str:
     """Give the command that brings a provider, without the wheels that would be in its way."""
-    others = [wheel for wheel in owners() if wheel != row.wheel]
-    if not others or not row.install.startswith("pip"):
-        return row.install
-    return f"pip uninstall -y {' '.join(others)} && {row.install}"
+    # Of two wheels both have to go: removing one takes the files of the other with it.
+    alone = owners() in ((), (row.wheel,))
+    return row.install if alone else _after_removing(owners(), row)
 
 
 def _reinstall(row: Provider) -> str:
     """Give the command that brings a provider anew, whatever is there."""
-    packages = [*owners(), *([row.plugin.replace("_", "-")] if row.plugin else [])]
-    if not packages or not row.install.startswith("pip"):
-        return row.install
-    return f"pip uninstall -y {' '.join(packages)} && {row.install}"
+    return _after_removing(
+        (*owners(), *([row.plugin.replace("_", "-")] if row.plugin else [])), row
+    )
+
+
+def _after_removing(packages: Sequence[str], row: Provider) -> str:
+    remove = f"pip uninstall -y {' '.join(packages)} && " if packages and row.wheel else ""
+    return remove + row.install
 
 
 def plugin_devices(row: Provider) -> list[Any]:

@@ -21,18 +21,19 @@ class Provider:
     """A row of the table.
 
     `alias` is what users type and `name` what onnxruntime calls it. `wheel` is the distribution
-    of the module `onnxruntime` that it runs in, and only one such can be installed; `install`
-    brings it. A built-in provider may live in a shared `library` of its own, which may need a
-    `driver` and the packages of `preload`, whose import loads libraries. A plugin is registered
-    from the package `plugin`, whose functions give the paths that it wants as options.
+    of the module `onnxruntime` that it runs in (empty: none on the package index), and only one
+    such can be installed; `install` brings it. A built-in provider may live in a shared `library`
+    of its own, which may need a `driver` and the packages of `preload`, whose import loads
+    libraries. A plugin is registered from the package `plugin`, whose functions give the paths
+    that it wants as options.
 
     `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
-    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no device is found or no session
-    is made, `rest` names the provider that usually runs what it cannot. `licence` is named where
-    it is not an open one.
+    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no
+    device is found or no session is made, `rest` names the provider that usually runs what it
+    cannot. `licence` is named where it is not an open one.
     """
 
     alias: str
@@ -180,6 +181,7 @@ PROVIDERS = {
             "mobile CPU",
             "build onnxruntime with --use_xnnpack",
             ("fp32", "int8"),
+            wheel="",
             threads_option="intra_op_num_threads",
             fixed_shapes=True,
         ),
@@ -189,6 +191,7 @@ PROVIDERS = {
             "Android NPU",
             "use onnxruntime-android in the app",
             ("int8", "fp16", "fp32"),
+            wheel="",
             platforms=("android",),
             fixed_shapes=True,
         ),

@@ -209,8 +209,13 @@ def test_a_provider_of_another_platform() -> None:
             id="a plugin beside another wheel",
         ),
         pytest.param(
-            "xnnpack", ("onnxruntime",), "wheel", "build onnxruntime with --use_xnnpack",
-            id="no wheel has it",
+            "qnn", ("onnxruntime", "onnxruntime-gpu"), "wheel",
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'edgekit-onnx[qnn]'",
+            id="a plugin beside two wheels",
+        ),
+        pytest.param(
+            "xnnpack", ("onnxruntime", "onnxruntime-gpu"), "wheel",
+            "build onnxruntime with --use_xnnpack", id="no wheel has it",
         ),
     ],
 )  # fmt: skip
