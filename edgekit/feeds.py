@@ -32,7 +32,9 @@ def make_feeds(
     feeds = dict(reference)
     for spec in signature.inputs:
         if spec.name in feeds:
-            feeds[spec.name] = _resize(np.asarray(feeds[spec.name]), spec, lengths)
+            feeds[spec.name] = _resize(
+                np.asarray(feeds[spec.name]), spec, lengths, signature.fixed_batch
+            )
     return signature.check(feeds)
 
 
@@ -53,9 +55,7 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
                 f"give the batch {axes[first]}, and no length for {first!r}."
             )
         return {**axes, first: batch}
-    # One fixed first axis of everything is the batch; otherwise the model takes one sample.
-    stacked = all(spec.shape[:1] == (first,) for spec in signature.outputs)
-    fixed = first if first and stacked else 1
+    fixed = signature.fixed_batch or 1  # a model without a batch axis takes one sample
     if batch != fixed:
         raise FeedError(
             f"The batch {batch} was asked for and the model's is fixed to {fixed} "
@@ -66,10 +66,16 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
 
 
 def _resize(
-    array: np.ndarray[Any, Any], spec: TensorSpec, lengths: Mapping[str, int]
+    array: np.ndarray[Any, Any],
+    spec: TensorSpec,
+    lengths: Mapping[str, int],
+    fixed_batch: int | None,
 ) -> np.ndarray[Any, Any]:
     for index, axis in enumerate(spec.shape[: array.ndim]):
         size = array.shape[index]
-        if isinstance(axis, str) and size and lengths.get(axis, size) != size:
-            array = np.take(array, np.arange(lengths[axis]) % size, axis=index)
+        wanted = lengths.get(axis, size) if isinstance(axis, str) else size
+        if index == 0 and fixed_batch:
+            wanted = fixed_batch
+        if size and wanted != size:
+            array = np.take(array, np.arange(wanted) % size, axis=index)
     return np.ascontiguousarray(array)

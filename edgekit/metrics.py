@@ -33,10 +33,15 @@ def evaluate(bundle: Bundle, runner: Runner) -> float | None:
             f"{', '.join(METRICS)}."
         )
     targets = data["targets"][""]
-    size = BATCH if runner.signature.batched else len(targets)
+    fixed = runner.signature.fixed_batch
+    size = fixed or (BATCH if runner.signature.batched else len(targets))
+    # A model of a fixed batch leaves out the samples that do not fill one.
+    count = len(targets) // size * size if fixed else len(targets)
     pieces = [
         runner.run({key: array[start : start + size] for key, array in data["inputs"].items()})
-        for start in range(0, len(targets), size)
+        for start in range(0, count, size)
     ]
+    if not pieces:
+        return None
     scores = np.concatenate([next(iter(piece.values())) for piece in pieces])
-    return METRICS[name](scores, targets)
+    return METRICS[name](scores, targets[:count])

@@ -41,12 +41,19 @@ class Reference:
         files.save_arrays(path, {"inputs": self.inputs, "outputs": self.outputs})
 
     def batches(self, signature: Signature, size: int) -> Iterator[Reference]:
-        """Split the samples into batches of `size`; a model without a batch axis is one case."""
-        count = len(next(iter(self.inputs.values()))) if signature.batched else 1
-        if not signature.batched or size >= count:
+        """Split the samples into batches of `size`, or of the length that the model fixes.
+
+        A batch that a fixed length leaves over is left out; a model without a batch axis is one
+        case.
+        """
+        fixed = signature.fixed_batch
+        batched = signature.batched or fixed is not None
+        count = len(next(iter(self.inputs.values()))) if batched else 1
+        size = fixed or size
+        if not batched or size >= count:
             yield self
             return
-        for start in range(0, count, size):
+        for start in range(0, count - size + 1 if fixed else count, size):
             rows = slice(start, start + size)
             yield Reference(
                 {name: array[rows] for name, array in self.inputs.items()},

@@ -85,7 +85,7 @@ def validate(
     bundle, variant = _as_bundle(model, variant)
     names: list[str | None] = [variant]
     if bundle is not None and variant is None:
-        names = [each.name for each in bundle.manifest.variants]
+        names = [each.name for each in bundle.variants_on(run.get("provider", "cpu"))]
     source = bundle if bundle is not None else Path(str(model))
     found = []
     for name in names:
@@ -117,9 +117,11 @@ def check(
 
     The evidence of a batch size is the worst over its batches, output by output.
     """
-    count = len(next(iter(reference.inputs.values()))) if runner.signature.batched else 1
+    sizes = [runner.signature.fixed_batch or 1]
+    if runner.signature.batched:
+        sizes.append(len(next(iter(reference.inputs.values()))))
     evidence = {}
-    for size in dict.fromkeys((1, count)):
+    for size in dict.fromkeys(sizes):
         found = [
             parity.compare(case.outputs, runner.run(case.inputs), tolerance)
             for case in reference.batches(runner.signature, size)

@@ -199,15 +199,18 @@ def candidates_of(
             found.append(model)
             continue
         path = str(model.path if isinstance(model, Bundle) else model)
-        for variant in _variants(path, variants):
+        for variant in _variants(path, variants, template.provider):
             found.append(dataclasses.replace(template, model=path, variant=variant))
     return found
 
 
-def _variants(path: str, variants: str | Sequence[str] | None) -> Iterable[str | None]:
+def _variants(
+    path: str, variants: str | Sequence[str] | None, provider: str
+) -> Iterable[str | None]:
     if variants == "all":
-        folder = Path(path).is_dir()
-        return [v.name for v in Bundle.open(path).manifest.variants] if folder else [None]
+        if not Path(path).is_dir():
+            return [None]
+        return [v.name for v in Bundle.open(path).variants_on(provider)]
     if isinstance(variants, str):
         return [variants]
     return variants or [None]

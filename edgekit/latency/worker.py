@@ -214,6 +214,7 @@ class _Child:
         from edgekit.reference import Reference
         from edgekit.runtime import providers
         from edgekit.runtime.runner import open_runner
+        from edgekit.runtime.session import declared_signature
 
         ort = errors.require("onnxruntime", "run models")
         known = Reference.load(Path(reference)).inputs if reference else None
@@ -221,9 +222,10 @@ class _Child:
         feeds: Feeds = {}
         fixed: dict[str, int] = {}
         if any(row.fixed_shapes for row in providers.rows_of(provider)):
-            with open_runner(file, threads=threads) as probe:
-                feeds = feed(probe.signature)
-                fixed = probe.signature.lengths(feeds)
+            declared = declared_signature(Path(file))
+            if declared is not None:
+                feeds = feed(declared)
+                fixed = declared.lengths(feeds)
         start = time.perf_counter_ns()
         runner = open_runner(
             file,

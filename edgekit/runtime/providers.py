@@ -30,7 +30,8 @@ class Provider:
     `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
-    With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
+    With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
+    write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
     takes one of its devices a session. `device_fix` and `session_fix` say what helps where no
     device is found or no session is made, `rest` names the provider that usually runs what it
     cannot. `licence` is named where it is not an open one.
@@ -51,6 +52,7 @@ class Provider:
     options: tuple[tuple[str, str], ...] = ()
     threads_option: str | None = None
     fixed_shapes: bool = False
+    compiles: bool = False
     one_device: bool = False
     device_fix: str | None = None
     session_fix: str | None = None
@@ -90,6 +92,7 @@ PROVIDERS = {
             wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_tensorrt.so",
+            compiles=True,
             driver="libcuda.so.1",
             preload=("tensorrt_libs",),
             device_fix=_NVIDIA,
@@ -116,6 +119,7 @@ PROVIDERS = {
             wheel="onnxruntime-openvino",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
+            compiles=True,
             options=(("device_type", "CPU"),),
             threads_option="num_of_threads",
         ),
@@ -128,6 +132,7 @@ PROVIDERS = {
             platforms=("linux", "win32"),
             plugin="onnxruntime_qnn",
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
+            compiles=True,
             fixed_shapes=True,
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
             session_fix="for attention name a recent NPU: --provider-option soc_model=69",

@@ -134,8 +134,9 @@ def open_runner(
         provider_options=provider_options,
     )
     fixed_shapes = any(row.fixed_shapes for row in plan.rows)
-    if axes or fixed_shapes:
-        signature = fix_axes(declared_signature(plan.path), axes or {})
+    declared = declared_signature(plan.path) if axes or fixed_shapes else None
+    if declared is not None:
+        signature = fix_axes(declared, axes or {})
         if fixed_shapes and signature.free_axes:
             shapes = FixedShapes(plan, signature, axes or {})
             return Runner(shapes, plan.path, signature, shapes.opened)
