@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= transformer
 
-.PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-devices lint format bench \
-	coverage-table constraints clean
+.PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-cuda-errors test-devices lint \
+	format bench coverage-table constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/edgekit run $(SOURCE) --force
@@ -30,6 +30,10 @@ test-qnn: .venv-qnn/.installed
 
 test-openvino: .venv-openvino/.installed
 	.venv-openvino/bin/python -m pytest tests/devices -m openvino
+
+# The wheel alone, 250 MB: CUDA's libraries are 2.5 GB more, and must be missing here.
+test-cuda-errors: .venv-cuda/.installed
+	.venv-cuda/bin/python -m pytest tests/devices -m cuda
 
 test-devices: test-webgpu test-qnn test-openvino
 
@@ -55,12 +59,18 @@ constraints: $(VENV)/.installed-dev
 	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-webgpu .venv-qnn .venv-openvino build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-webgpu .venv-qnn .venv-openvino .venv-cuda build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv-%/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --constraint constraints.txt \
 		--editable '.[$*,device-test]'
+	touch $@
+
+.venv-cuda/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-cuda
+	.venv-cuda/bin/python -m pip install --quiet --constraint constraints.txt \
+		onnxruntime-gpu --editable '.[device-test]'
 	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt
