@@ -14,7 +14,6 @@ import edgekit
 from edgekit import parity
 from edgekit.bundle import Bundle
 from edgekit.errors import ModelError, OutputError, ProviderError
-from edgekit.signature import Signature
 from tests.devices.conftest import OPTIONS
 from tests.devices.models import MODELS, write_untakable
 
@@ -22,10 +21,6 @@ pytestmark = pytest.mark.qnn
 
 QNN: dict[str, Any] = {"provider": "qnn", "provider_options": OPTIONS["qnn"]}
 ON_QNN = ("--provider", "qnn", "--provider-option", "soc_model=69")
-
-
-def samples_of(signature: Signature) -> list[Any]:
-    return [signature.sample(seed=i, batch=1) for i in range(16)]
 
 
 def fp32(source: Path) -> Path:
@@ -36,33 +31,10 @@ def fp16(source: Path) -> Path:
     return edgekit.quantize(source, "fp16").path
 
 
-def a8w8(source: Path, bits: int = 8) -> Path:
-    """Activations of 8 bits and weights of 8, by onnxruntime's own rules for QNN."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
-    from onnxruntime.quantization.execution_providers.qnn import (
-        get_qnn_qdq_config,
-        qnn_preprocess_model,
-    )
-
+def a8w8(source: Path) -> Path:
     with edgekit.open(source) as runner:
-        samples = iter(samples_of(runner.signature))
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def get_next(self) -> Any:
-            return next(samples, None)
-
-    prepared, target = source.with_name("prepared.onnx"), source.with_name(f"a{bits}w8.onnx")
-    given = prepared if qnn_preprocess_model(source, prepared) else source
-    activations = {8: QuantType.QUInt8, 16: QuantType.QUInt16}[bits]
-    config = get_qnn_qdq_config(
-        given, Reader(), activation_type=activations, weight_type=QuantType.QUInt8
-    )
-    quantize(given, target, config)
-    return target
-
-
-def a16w8(source: Path) -> Path:
-    return a8w8(source, bits=16)
+        calibration = runner.signature.sample(seed=5, batch=64)
+    return edgekit.quantize(source, "npu-int8", calibration=calibration).path
 
 
 @pytest.mark.parametrize(
@@ -72,7 +44,6 @@ def a16w8(source: Path) -> Path:
         pytest.param(fp32, OPTIONS["qnn"], "fp16", id="fp32 computed in fp16"),
         pytest.param(fp16, OPTIONS["qnn"], "fp16", id="fp16"),
         pytest.param(a8w8, {}, "int8", id="int8, a8w8"),
-        pytest.param(a16w8, OPTIONS["qnn"], "int8", id="a16w8"),
     ],
 )
 def test_a_convolutional_network_in_each_precision(
