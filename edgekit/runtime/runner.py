@@ -18,7 +18,6 @@ from edgekit.runtime.session import (
     plan_session,
     read_signature,
 )
-from edgekit.runtime.shapes import FixedShapes, fix_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,6 +134,8 @@ def open_runner(
     )
     fixed_shapes = any(row.fixed_shapes for row in plan.rows)
     if axes or fixed_shapes:
+        from edgekit.runtime.shapes import FixedShapes, fix_axes
+
         signature = fix_axes(declared_signature(plan.path), axes or {})
         if fixed_shapes and signature.free_axes:
             shapes = FixedShapes(plan, signature, axes or {})
