@@ -29,8 +29,9 @@ class Provider:
     `options` are the provider options that edgekit sets unless told otherwise, `precisions` the
     precisions of variants that suit the hardware, best first. With `fixed_shapes` it runs models
     only whose axes all have a length. `one_device` says that it takes one of its devices a
-    session. `device_fix` and `hint` say what helps where no device is found or a node finds no
-    place; `licence` is named where it is not an open one.
+    session, `one_run` that only one thread at a time may run a session. `device_fix` and `hint`
+    say what helps where no device is found or a node finds no place; `licence` is named where it
+    is not an open one.
     """
 
     alias: str
@@ -48,6 +49,7 @@ class Provider:
     options: tuple[tuple[str, str], ...] = ()
     fixed_shapes: bool = False
     one_device: bool = False
+    one_run: bool = False
     device_fix: str | None = None
     hint: str | None = None
     licence: str | None = None
@@ -161,6 +163,7 @@ PROVIDERS = {
             ("fp16", "fp32"),
             wheel="onnxruntime-directml",
             platforms=("win32",),
+            one_run=True,
         ),
         Provider(
             "coreml",
