@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -14,7 +14,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import FeedError, OutputError
 from edgekit.reference import Reference
 from edgekit.report import json
-from edgekit.runtime.explain import time_by_provider
+from edgekit.runtime.explain import profiled_placement
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
@@ -78,10 +78,9 @@ def infer(
         placement = runner.placement
         if profile:
             checked = runner.signature.check(feeds)
-            lengths = {**(run.get("axes") or {}), **runner.signature.lengths(checked)}
-            fixed: RunOptions = {**run, "axes": lengths if placement.fixed else run.get("axes")}
-            time = time_by_provider(bundle or model, checked, variant=variant, **fixed)
-            placement = replace(placement, time=time)
+            fixed = {axis: size for axes in placement.fixed for axis, size in axes.items()}
+            options: RunOptions = {**run, "axes": fixed}
+            placement = profiled_placement(bundle or model, checked, variant=variant, **options)
         labels = bundle.manifest.labels if bundle else ()
         return Inference(
             model=str(model),

@@ -13,18 +13,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-import edgekit
-
-# -P and the appended path: the child finds this edgekit, and no module of the user's folder.
-COMMAND = (
-    sys.executable,
-    "-P",
-    "-c",
-    "import sys; sys.path.append(sys.argv[1]); from edgekit.runtime.child import main; main()",
-    str(Path(edgekit.__file__).parents[1]),
+#: With the parent's path the child imports what the parent would: this edgekit, that onnxruntime.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from edgekit.runtime.child import main; main()"
 )
 
 
@@ -43,9 +37,10 @@ def call(function: str, *args: Any, timeout_s: float) -> Any:
     not answered after `timeout_s` seconds. An exception of the function is one of these ends.
     """
     request = json.dumps({"function": function, "args": args})
+    command = (sys.executable, "-P", "-c", _START, json.dumps(sys.path))
     try:
         ended = subprocess.run(
-            COMMAND, input=request.encode(), capture_output=True, timeout=timeout_s, check=False
+            command, input=request.encode(), capture_output=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         raise ChildError(f"did not answer within {timeout_s:g} s", hung=True) from None

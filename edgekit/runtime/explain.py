@@ -12,9 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import EdgekitError, ProviderError
+from edgekit.errors import EdgekitError, ModelError, ProviderError
 from edgekit.runtime import providers
-from edgekit.runtime.placement import Profile, Unplaced, listing, read_profile, unplaced_nodes
+from edgekit.runtime.placement import (
+    Placement,
+    Profile,
+    Unplaced,
+    listing,
+    nodes_by_provider,
+    read_profile,
+    unplaced_nodes,
+)
 from edgekit.runtime.session import (
     Plan,
     engine_errors,
@@ -35,12 +43,15 @@ RUNS = 5
 
 
 def placement_error(plan: Plan, axes: Mapping[str, int] | None) -> ProviderError:
-    """Say which nodes of a strict plan would run on the CPU, why, and what to do."""
+    """Say which nodes of a strict plan would run on the CPU, why, and what to do.
+
+    Raises the `ProviderError` of a provider that does not start at all.
+    """
     open_to_cpu = replace(plan, rows=(*plan.rows, providers.PROVIDERS["cpu"]))
     left: tuple[Unplaced, ...] = ()
     count = 0
     free: tuple[str, ...] = ()
-    with contextlib.suppress(EdgekitError):
+    with contextlib.suppress(ModelError):
         session, profile = _profiled(open_to_cpu, axes, None)
         left = unplaced_nodes(session, open_to_cpu.rows, profile.types)
         parts = session.get_provider_graph_assignment_info() if left else ()
@@ -63,13 +74,13 @@ def _advice(plan: Plan, left: Sequence[Unplaced], free: Sequence[str]) -> str:
     if free and row.fixed_shapes:
         steps.append(" ".join(f"--fix-axis {axis}=1" for axis in free))
     if not left or any(not node.why.startswith("free axis") for node in left):
-        steps.append(f"try another variant ({' or '.join(row.precisions)} suits it)")
+        steps.append(f"try another variant ({', '.join(row.precisions)} suit it)")
         steps += [row.hint] if row.hint else []
     steps.append("or give --allow-fallback")
     return ", ".join(steps)
 
 
-def time_by_provider(
+def profiled_placement(
     model: str | Path | Bundle,
     feeds: Feeds,
     *,
@@ -79,11 +90,11 @@ def time_by_provider(
     allow_fallback: bool = False,
     axes: Mapping[str, int] | None = None,
     provider_options: Mapping[str, Any] | None = None,
-) -> dict[str, float]:
-    """Profile runs of a checked feed in a session of its own: the share of time by alias, 0..1.
+) -> Placement:
+    """Profile runs of a checked feed in a session of its own: where its nodes and its time are.
 
-    It is the time inside nodes, by onnxruntime's own profile of `RUNS` runs after a first one;
-    copies between devices count for the provider that they run on.
+    `axes` has the length of every free axis that is to be fixed. The time is that inside nodes, by
+    onnxruntime's own profile of `RUNS` runs after a first one.
     """
     plan = plan_session(
         model_file(model, variant),
@@ -92,7 +103,14 @@ def time_by_provider(
         allow_fallback=allow_fallback,
         provider_options=provider_options,
     )
-    return _profiled(plan, axes, feeds)[1].time
+    session, profile = _profiled(plan, axes, feeds)
+    return Placement(
+        nodes=nodes_by_provider(session, plan.rows),
+        fallback=plan.fallback,
+        unplaced=unplaced_nodes(session, plan.rows, profile.types),
+        fixed=(dict(axes),) if axes else (),
+        time=profile.time,
+    )
 
 
 def _profiled(

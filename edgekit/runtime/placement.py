@@ -33,8 +33,8 @@ class Unplaced:
     """A node that the CPU runs instead of the provider that was asked for.
 
     `types` are the element types of its tensors, as onnxruntime names them (`float`, `double`), or
-    empty where they are not known. `why` is `free axis ...`, `type ...`, `attributes or shapes`
-    (others of its operator are placed) or `operator`.
+    empty where they are not known. `why` begins with `free axis`, `type`, `operator`, or `its`
+    where others of its operator are placed.
     """
 
     node: str
@@ -107,7 +107,8 @@ def unplaced_nodes(
             else:
                 placed.setdefault(node.op_type, set()).add((types or {}).get(node.name, ()))
     free = _free_axes(session) if rows[0].fixed_shapes else ()
-    known = _ANY_TYPES.union(*(_TYPES[precision] for row in rows for precision in row.precisions))
+    precisions = {each for row in rows if row.alias != "cpu" for each in row.precisions}
+    known = _ANY_TYPES.union(*(_TYPES[precision] for precision in precisions))
     found = []
     for node in left:
         have = (types or {}).get(node.name, ())
@@ -142,12 +143,12 @@ def _why(
 ) -> str:
     foreign = [each for each in types if each not in known]
     if foreign:
-        return f"type {', '.join(foreign)}"
+        return f"type {', '.join(foreign)} not supported"
     if operator not in placed:
-        return "operator"
+        return "operator not supported"
     if types and types not in placed[operator]:
-        return f"type {', '.join(types)}"
-    return "attributes or shapes"
+        return f"type {', '.join(types)} not supported"
+    return "its attributes or shapes" if types else "its type, attributes or shapes"
 
 
 def listing(unplaced: Sequence[Unplaced]) -> str:

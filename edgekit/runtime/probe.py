@@ -64,8 +64,9 @@ class Trial:
 class Status:
     """What a check found: `ready`, or the step that failed, why, and the command that mends it.
 
-    The steps are `platform`, `wheel`, `conflict`, `library`, `device`, and `crash` for a library
-    that ended the process that asked or did not answer. `trial` is None where none was asked for.
+    The steps are `platform`, `wheel`, `conflict`, `library`, `device`, and `crash` or `hang` for a
+    library that ended the process that asked, or never answered. `trial` is None where none was
+    asked for.
     """
 
     alias: str
@@ -113,7 +114,8 @@ def survey(*, trials: bool = False) -> Survey:
         base = child.call(f"{__name__}:installed", timeout_s=PROBE_S)
     except child.ChildError as error:
         reason = f"The process that imports onnxruntime {error}"
-        broken = [_status(row, "crash", reason, _reinstall(row)) for row in PROVIDERS.values()]
+        state = "hang" if error.hung else "crash"
+        broken = [_status(row, state, reason, _reinstall(row)) for row in PROVIDERS.values()]
         return Survey(None, wheels, tuple(broken))
     found = [_ask(row, base["available"], trials=trials) for row in PROVIDERS.values()]
     return Survey(base["version"], wheels, tuple(found))
@@ -151,7 +153,7 @@ def _ask(row: Provider, available: Collection[str], *, trials: bool) -> Status:
     except child.ChildError as error:
         doing = "tries" if trials else "asks for"
         reason = f"The process that {doing} the provider {row.alias!r} {error}"
-        return _status(row, "crash", reason, _reinstall(row))
+        return _status(row, "hang" if error.hung else "crash", reason, _reinstall(row))
     trial = found["trial"]
     devices = tuple(Device(**device) for device in found["devices"])
     return Status(

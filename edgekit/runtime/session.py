@@ -26,8 +26,10 @@ from edgekit.signature import Signature, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-#: What onnxruntime puts before the cause: its own name, a code, and the path again.
-_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+#: What onnxruntime puts before the cause: its own name and a code, which a plugin repeats after a
+#: place in its source, and the path; then the place and the condition of an assertion.
+_PREFIX = re.compile(r"^.*\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+_ASSERTION = re.compile(r"^/\S+:\d+ (.* was false\. |.*?\) )")
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -79,7 +81,7 @@ def engine_errors(path: Path, provider: str) -> Iterator[None]:
 
 def engine_reason(error: BaseException) -> str:
     """Give the cause in an error of onnxruntime, without its code and the path."""
-    return _PREFIX.sub("", one_line(error))
+    return _ASSERTION.sub("", _PREFIX.sub("", one_line(error)))
 
 
 def read_signature(session: Any, path: Path) -> Signature:
@@ -216,7 +218,16 @@ def _session(plan: Plan, axes: Mapping[str, int] | None, profile: Path | None = 
     else:
         extra["providers"] = [(row.name, plan.options.get(row.alias, {})) for row in plan.rows]
     with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias):
-        return ort.InferenceSession(str(plan.path), options, **extra)
+        session = ort.InferenceSession(str(plan.path), options, **extra)
+    for row in plan.rows:
+        if row.name not in session.get_providers():
+            raise ProviderError(
+                f"onnxruntime left the provider {row.alias!r} out when it opened "
+                f"{str(plan.path)!r}, as its log says",
+                "check its --provider-option and its driver",
+                step="session",
+            )
+    return session
 
 
 def _add_providers(options: Any, plan: Plan) -> None:

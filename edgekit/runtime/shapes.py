@@ -35,13 +35,10 @@ class FixedShapes:
     called from several threads; a set of lengths is opened once, and others go on meanwhile.
     """
 
-    def __init__(
-        self, plan: Plan, signature: Signature, axes: Mapping[str, int], limit: int = LIMIT
-    ) -> None:
+    def __init__(self, plan: Plan, signature: Signature, axes: Mapping[str, int]) -> None:
         self.signature = signature
         self._plan = plan
         self._axes = dict(axes)
-        self._limit = limit
         self._lock = threading.Lock()
         self._held: OrderedDict[Lengths, Future[Opened]] = OrderedDict()
 
@@ -66,7 +63,7 @@ class FixedShapes:
             return Opened(self, asked, Placement({}, self._plan.fallback))
         results = [future.result() for future in held.values()]
         worst = max(results, key=lambda each: _elsewhere(each, asked))
-        fixed = tuple(dict(key) for key in held)
+        fixed = tuple(self._axes | dict(key) for key in held)
         return Opened(self, worst.provider, replace(worst.placement, fixed=fixed))
 
     def _of(self, feeds: Feeds) -> Opened:
@@ -76,7 +73,7 @@ class FixedShapes:
             mine = future is None
             if future is None:
                 future = self._held[key] = Future()
-                if len(self._held) > self._limit:
+                if len(self._held) > LIMIT:
                     self._held.popitem(last=False)
             else:
                 self._held.move_to_end(key)

@@ -17,13 +17,20 @@ STATES = {
     "library": "library missing",
     "device": "no device",
     "crash": "crashed",
+    "hang": "hung",
 }
 
 
 def providers(found: Survey) -> list[Any]:
     """A row a provider with the command that mends it, then reasons, conflicts and licences."""
     tried = any(status.trial is not None for status in found.providers)
-    columns = ("provider", "runs on", "state", "device", *(("check",) if tried else ()))
+    columns = (
+        "provider",
+        "runs on",
+        "state",
+        "device",
+        *(("check (max abs error)",) if tried else ()),
+    )
     rows = [
         (
             status.alias,
@@ -66,5 +73,5 @@ def _device(device: Device) -> str:
 def _trial(trial: Trial | None) -> str | None:
     if trial is None:
         return None
-    error = "" if trial.max_abs_error is None else f", max abs error {trial.max_abs_error:.1e}"
+    error = "" if trial.max_abs_error is None else f" ({trial.max_abs_error:.1e})"
     return f"{'passed' if trial.passed else 'FAILED'}{error}"
