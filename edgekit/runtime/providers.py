@@ -6,7 +6,6 @@ here and why the others cannot, `session.py` opens models on them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +199,8 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
+    import difflib  # an app that opens a model does without
+
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"
     raise ProviderError(f"There is no provider {provider!r}", hint, step="name")
