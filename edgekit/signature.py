@@ -47,10 +47,7 @@ class TensorSpec:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Tell whether an array of this shape can be fed."""
-        return len(shape) == len(self.shape) and all(
-            isinstance(want, str) or want == got
-            for want, got in zip(self.shape, shape, strict=True)
-        )
+        return fits(self.shape, shape)
 
 
 @dataclass(frozen=True)
@@ -206,6 +203,13 @@ class Signature:
                         f"The axis {axis!r} is {first_size} in {first_name!r} and {size} in "
                         f"{spec.name!r}: give both the same length."
                     )
+
+
+def fits(wanted: tuple[int | str, ...], shape: tuple[int, ...]) -> bool:
+    """Tell whether a shape is the one that is wanted, whose names stand for any length."""
+    return len(shape) == len(wanted) and all(
+        isinstance(want, str) or want == got for want, got in zip(wanted, shape, strict=True)
+    )
 
 
 def format_shape(shape: Iterable[int | str]) -> str:

@@ -110,11 +110,10 @@ class Runner:
         """
         checked = self.signature.check(feeds)
         session = self._open_session()
+        if out is not None:
+            return self._run_into(session, checked, out)
         try:
-            if out is None:
-                values = session.run(self._names, checked)
-            else:
-                values = self._run_into(session, checked, out)
+            values = session.run(self._names, checked)
         except Exception:
             # Not around the run: entering a context costs as much as the check of the feed.
             with engine_errors(self.path, self.provider):
@@ -177,12 +176,15 @@ class Runner:
             raise ModelError(f"The runner of {str(self.path)!r} is closed: open it again.")
         return session
 
-    def _run_into(self, session: Any, checked: Feeds, out: Mapping[str, Array]) -> Any:
-        from edgekit.runtime.binding import run_into
+    def _run_into(self, session: Any, checked: Feeds, out: Mapping[str, Array]) -> Outputs:
+        from edgekit.runtime import binding
 
-        of_lengths = getattr(session, "of_lengths", None)  # it has a session for each shape
-        bare = session if of_lengths is None else of_lengths(checked)
-        return run_into(bare, self.signature, checked, out)
+        arrays = binding.arrays_of(self.signature, checked, out)
+        with engine_errors(self.path, self.provider):
+            of_lengths = getattr(session, "of_lengths", None)  # it has a session for each shape
+            bare = session if of_lengths is None else of_lengths(checked)
+            values = binding.run_into(bare, self.signature, checked, arrays)
+        return dict(zip(self._names, values, strict=True))
 
     def _checked(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Feeds]:
         for index, item in enumerate(items):

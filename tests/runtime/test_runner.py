@@ -351,7 +351,7 @@ READ_ONLY.flags.writeable = False
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        pytest.param({"z": np.zeros((2, 4), np.float32)}, "no output 'z'", id="unknown name"),
+        pytest.param({"z": np.zeros((2, 4), np.float32)}, "`out` has 'z'", id="unknown name"),
         pytest.param(
             {"y": np.zeros((3, 4), np.float32)}, r"float32 \(3, 4\): .*\(2, 4\)", id="batch"
         ),
