@@ -44,7 +44,6 @@ class RunOptions(ProviderOptions, total=False):
     """How a model is run: the keywords of `open_runner` that others pass on to it."""
 
     threads: int | None
-    replicas: int
 
 
 class InTurns:
@@ -109,16 +108,7 @@ class Runner:
         fails or the runner is closed.
         """
         checked = self.signature.check(feeds)
-        session = self._open_session()
-        if out is not None:
-            return self._run_into(session, checked, out)
-        try:
-            values = session.run(self._names, checked)
-        except Exception:
-            # Not around the run: entering a context costs as much as the check of the feed.
-            with engine_errors(self.path, self.provider):
-                raise
-        return dict(zip(self._names, values, strict=True))
+        return self._run(checked) if out is None else self._run_into(checked, out)
 
     def run_batches(
         self, items: Iterable[Mapping[str, Any]], *, batch: int | None = None
@@ -142,11 +132,11 @@ class Runner:
             )
         checked = self._checked(items)
         if batch is None:
-            return self._map(self.run, checked)
+            return self._map(self._run, checked)
         from edgekit.runtime import stream
 
         runs = stream.regroup(checked, batch)
-        return stream.restore(self._map(lambda run: (self.run(run[0]), run[1]), runs))
+        return stream.restore(self._map(lambda run: (self._run(run[0]), run[1]), runs))
 
     def warmup(
         self,
@@ -176,9 +166,20 @@ class Runner:
             raise ModelError(f"The runner of {str(self.path)!r} is closed: open it again.")
         return session
 
-    def _run_into(self, session: Any, checked: Feeds, out: Mapping[str, Array]) -> Outputs:
+    def _run(self, checked: Feeds) -> Outputs:
+        session = self._open_session()
+        try:
+            values = session.run(self._names, checked)
+        except Exception:
+            # Not around the run: entering a context costs as much as the check of the feed.
+            with engine_errors(self.path, self.provider):
+                raise
+        return dict(zip(self._names, values, strict=True))
+
+    def _run_into(self, checked: Feeds, out: Mapping[str, Array]) -> Outputs:
         from edgekit.runtime import binding
 
+        session = self._open_session()
         arrays = binding.arrays_of(self.signature, checked, out)
         with engine_errors(self.path, self.provider):
             of_lengths = getattr(session, "of_lengths", None)  # it has a session for each shape
@@ -189,9 +190,10 @@ class Runner:
     def _checked(self, items: Iterable[Mapping[str, Any]]) -> Iterator[Feeds]:
         for index, item in enumerate(items):
             try:
-                yield self.signature.check(item)
+                checked = self.signature.check(item)
             except FeedError as error:
                 raise FeedError(f"Item {index} of the stream (from 0): {error}") from error
+            yield checked
 
     def _map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         if self.replicas == 1:

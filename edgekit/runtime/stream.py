@@ -24,32 +24,57 @@ class Piece(NamedTuple):
     ends: bool
 
 
-def regroup(items: Iterable[Feeds], batch: int) -> Iterator[tuple[Feeds, list[Piece]]]:
+Run = tuple["Feeds", list[Piece]]
+
+
+def regroup(items: Iterable[Feeds], batch: int) -> Iterator[Run]:
     """Give feeds of `batch` samples, in order, with the pieces of items that are in each.
 
-    One is shorter at the end, and where the next item has other lengths beside the batch.
+    One is shorter at the end, and where the next item has other lengths beside the batch. An error
+    of the items is raised after what came before it.
     """
-    parts: list[Feeds] = []
-    pieces: list[Piece] = []
-    room = batch
-    for item in items:
+    run = _Filling(batch)
+    try:
+        for item in items:
+            if not run.takes(item):
+                yield run.empty()
+            start, ends = 0, False
+            while not ends:
+                start, ends = run.fill(item, start)
+                if run.room == 0:
+                    yield run.empty()
+    except Exception:
+        if run.parts:
+            yield run.empty()
+        raise
+    if run.parts:
+        yield run.empty()
+
+
+class _Filling:
+    """A run in the making: the parts of items that are in it, and the room that is left."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = self.room = batch
+        self.parts: list[Feeds] = []
+        self.pieces: list[Piece] = []
+
+    def takes(self, item: Feeds) -> bool:
+        last = self.parts[-1] if self.parts else item
+        return all(last[name].shape[1:] == array.shape[1:] for name, array in item.items())
+
+    def fill(self, item: Feeds, start: int) -> tuple[int, bool]:
         count = len(next(iter(item.values())))
-        if parts and not _alike(parts[-1], item):
-            yield _join(parts), pieces
-            parts, pieces, room = [], [], batch
-        start, ends = 0, False
-        while not ends:
-            stop = min(start + room, count)
-            ends = stop == count
-            parts.append(_cut(item, start, stop))
-            pieces.append(Piece(stop - start, ends))
-            room -= stop - start
-            start = stop
-            if room == 0:
-                yield _join(parts), pieces
-                parts, pieces, room = [], [], batch
-    if parts:
-        yield _join(parts), pieces
+        stop = min(start + self.room, count)
+        self.parts.append(_cut(item, start, stop))
+        self.pieces.append(Piece(stop - start, stop == count))
+        self.room -= stop - start
+        return stop, stop == count
+
+    def empty(self) -> Run:
+        run = _join(self.parts), self.pieces
+        self.parts, self.pieces, self.room = [], [], self.batch
+        return run
 
 
 def restore(runs: Iterable[tuple[Outputs, list[Piece]]]) -> Iterator[Outputs]:
@@ -63,10 +88,6 @@ def restore(runs: Iterable[tuple[Outputs, list[Piece]]]) -> Iterator[Outputs]:
             if piece.ends:
                 yield _join(parts)
                 parts = []
-
-
-def _alike(first: Feeds, second: Feeds) -> bool:
-    return all(first[name].shape[1:] == array.shape[1:] for name, array in second.items())
 
 
 def _cut(arrays: Feeds, start: int, stop: int) -> Feeds:

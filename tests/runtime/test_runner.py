@@ -203,7 +203,7 @@ def test_an_empty_stream_gives_nothing(classifier: Path, replicas: int) -> None:
 
 
 @REPLICAS
-@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("batch", [None, 2, 4])
 def test_an_item_that_does_not_fit_is_named_after_the_answers_before_it(
     classifier: Path, replicas: int, batch: int | None
 ) -> None:
