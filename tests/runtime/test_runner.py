@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import threading
 import time
 import weakref
@@ -110,6 +111,26 @@ def test_directml_is_the_provider_of_one_run_at_a_time() -> None:
 
 
 # Closed.
+
+
+def test_answers_outlive_their_runner(classifier: Path) -> None:
+    with edgekit.open(classifier) as runner:
+        answers = [runner.run(feed(i))["probabilities"] for i in range(50)]
+        copies = [answer.copy() for answer in answers]
+    del runner
+    gc.collect()
+    with edgekit.open(classifier) as other:  # whose answers would take their memory
+        for i in range(50):
+            other.run(feed(-i))
+    assert all(np.array_equal(a, b) for a, b in zip(answers, copies, strict=True))
+
+
+def test_answers_are_the_callers_to_change(classifier: Path) -> None:
+    with edgekit.open(classifier) as runner:
+        first = runner.run(feed(1))["probabilities"]
+        kept = first.copy()
+        first[:] = -1
+        assert np.array_equal(runner.run(feed(1))["probabilities"], kept)
 
 
 @pytest.mark.parametrize(
