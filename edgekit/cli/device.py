@@ -96,9 +96,10 @@ def providers(ctx: click.Context, check: bool, as_json: bool) -> None:
     What may crash is asked in a process of its own. Exit code 1 where --check finds a provider
     that is ready and does not run the model, or answers wrong.
     """
+    from edgekit.report import json
     from edgekit.report.text.providers import providers as table
-    from edgekit.runtime.probe import survey
+    from edgekit.runtime.survey import survey
 
     found = survey(trials=check)
-    options.emit(lambda: found, lambda: table(found), as_json=as_json)
+    options.emit(lambda: json.survey(found), lambda: table(found), as_json=as_json)
     ctx.exit(0 if found.passed else 1)

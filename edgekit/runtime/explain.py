@@ -72,12 +72,13 @@ def _advice(plan: Plan, left: Sequence[Unplaced], free: Sequence[str]) -> str:
     row = plan.rows[0]
     steps = []
     if free and row.fixed_shapes:
-        steps.append(" ".join(f"--fix-axis {axis}=1" for axis in free))
-    if not left or any(not node.why.startswith("free axis") for node in left):
+        steps.append("fix them with " + " ".join(f"--fix-axis {axis}=1" for axis in free))
+    if not left or any(node.why.startswith(("type", "its")) for node in left):
         steps.append(f"try another variant ({', '.join(row.precisions)} suit it)")
-        steps += [row.hint] if row.hint else []
-    steps.append("or give --allow-fallback")
-    return ", ".join(steps)
+    if row.rest is not None and len(plan.rows) == 1:
+        steps.append(f"let another provider run them with --provider {row.alias},{row.rest}")
+    steps.append("give --allow-fallback")
+    return ", or ".join(filter(None, (", ".join(steps[:-1]), steps[-1])))
 
 
 def profiled_placement(

@@ -145,9 +145,11 @@ def _why(
         return f"type {', '.join(foreign)} not supported"
     if operator not in placed:
         return "operator not supported"
-    if types and types not in placed[operator]:
+    if not types or () in placed[operator]:  # a compiled part of a graph has no profile of nodes
+        return "its type, attributes or shapes"
+    if types not in placed[operator]:
         return f"type {', '.join(types)} not supported"
-    return "its attributes or shapes" if types else "its type, attributes or shapes"
+    return "its attributes or shapes"
 
 
 def listing(unplaced: Sequence[Unplaced]) -> str:

@@ -20,17 +20,20 @@ class Provider:
     """A row of the table.
 
     `alias` is what users type and `name` what onnxruntime calls it. `wheel` is the distribution
-    of the module `onnxruntime` that it runs in, and only one such can be installed; `install`
-    brings it. A built-in provider may live in a shared `library` of its own, which may need a
-    `driver` and the packages of `preload`, whose import loads libraries. A plugin is registered
-    from the package `plugin`, whose functions give the paths that it wants as options.
+    of the module `onnxruntime` that it runs in (empty: none on the package index), and only one
+    such can be installed; `install` brings it. A built-in provider may live in a shared `library`
+    of its own, which may need a `driver` and the packages of `preload`, whose import loads
+    libraries. A plugin is registered from the package `plugin`, whose functions give the paths
+    that it wants as options.
 
-    `options` are the provider options that edgekit sets unless told otherwise, `precisions` the
-    precisions of variants that suit the hardware, best first. With `fixed_shapes` it runs models
-    only whose axes all have a length. `one_device` says that it takes one of its devices a
-    session, `one_run` that only one thread at a time may run a session. `device_fix` and `hint`
-    say what helps where no device is found or a node finds no place; `licence` is named where it
-    is not an open one.
+    `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
+    the one that counts threads where the provider has its own and takes no notice of
+    onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
+    With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
+    takes one of its devices a session, `one_run` that one thread at a time may run a session.
+    `device_fix` and `session_fix` say what helps where no device is found or no session is made,
+    `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
+    an open one.
     """
 
     alias: str
@@ -46,11 +49,13 @@ class Provider:
     plugin: str | None = None
     plugin_paths: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    threads_option: str | None = None
     fixed_shapes: bool = False
     one_device: bool = False
     one_run: bool = False
     device_fix: str | None = None
-    hint: str | None = None
+    session_fix: str | None = None
+    rest: str | None = None
     licence: str | None = None
 
 
@@ -89,7 +94,7 @@ PROVIDERS = {
             driver="libcuda.so.1",
             preload=("tensorrt_libs",),
             device_fix=_NVIDIA,
-            hint="let CUDA run the rest: --provider tensorrt,cuda",
+            rest="cuda",
         ),
         Provider(
             "webgpu",
@@ -113,7 +118,7 @@ PROVIDERS = {
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
             options=(("device_type", "CPU"),),
-            hint="another device: --provider-option device_type=GPU",
+            threads_option="num_of_threads",
         ),
         Provider(
             "qnn",
@@ -126,7 +131,7 @@ PROVIDERS = {
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             fixed_shapes=True,
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
-            hint="attention needs a recent NPU: --provider-option soc_model=69",
+            session_fix="for attention name a recent NPU: --provider-option soc_model=69",
             licence="Qualcomm's own; not open source",
         ),
         Provider(
@@ -150,7 +155,6 @@ PROVIDERS = {
             platforms=("linux",),
             library="libonnxruntime_providers_rocm.so",
             device_fix=_AMD,
-            hint="onnxruntime 1.23 and later have migraphx in its place",
         ),
         Provider(
             "directml",
@@ -179,6 +183,8 @@ PROVIDERS = {
             "mobile CPU",
             "build onnxruntime with --use_xnnpack",
             ("fp32", "int8"),
+            wheel="",
+            threads_option="intra_op_num_threads",
             fixed_shapes=True,
         ),
         Provider(
@@ -187,6 +193,7 @@ PROVIDERS = {
             "Android NPU",
             "use onnxruntime-android in the app",
             ("int8", "fp16", "fp32"),
+            wheel="",
             platforms=("android",),
             fixed_shapes=True,
         ),
@@ -199,7 +206,7 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
-    import difflib  # an app that opens a model does without
+    import difflib
 
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"
@@ -228,15 +235,18 @@ def rows_of(provider: str | Sequence[str], *, allow_fallback: bool = False) -> t
 
 
 def options_by_provider(
-    rows: Sequence[Provider], given: Mapping[str, Any] | None
+    rows: Sequence[Provider], given: Mapping[str, Any] | None, threads: int | None = None
 ) -> dict[str, dict[str, str]]:
-    """Sort provider options by alias: the table's own, then what was given.
+    """Sort provider options by alias: the table's own with `threads`, then what was given.
 
     `given` has `{"KEY": value}` for the only provider beside the CPU, `{"PROVIDER.KEY": value}` or
     `{"PROVIDER": {"KEY": value}}` for one of several. True and False become 1 and 0, as
     onnxruntime writes them. Raises `ProviderError` for an option that has no provider.
     """
     found = {row.alias: dict(row.options) for row in rows}
+    for row in rows:
+        if row.threads_option is not None and threads is not None:
+            found[row.alias][row.threads_option] = str(threads)
     takers = [row.alias for row in rows if row.alias != "cpu"] or ["cpu"]
     for key, value in (given or {}).items():
         alias, dot, rest = key.partition(".")

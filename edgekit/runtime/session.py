@@ -145,7 +145,7 @@ def plan_session(
     Raises `ProviderError` of the first one where none can run.
     """
     rows = providers.rows_of(provider, allow_fallback=allow_fallback)
-    options = providers.options_by_provider(rows, provider_options)
+    options = providers.options_by_provider(rows, provider_options, threads)
     ready, errors = [], []
     for row in rows:
         try:
@@ -279,7 +279,7 @@ def _placement_errors(plan: Plan, axes: Mapping[str, int] | None) -> Iterator[No
             ) from error
         raise ProviderError(
             f"The provider {asked!r} cannot run {str(plan.path)!r} ({reason})",
-            "check its --provider-option, fix its free axes, try another variant, or give "
-            "--allow-fallback",
+            row.session_fix
+            or "check its --provider-option, try another variant, or give --allow-fallback",
             step="session",
         ) from error

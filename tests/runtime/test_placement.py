@@ -80,6 +80,10 @@ def test_without_a_record_it_is_what_was_asked_for(old: bool) -> None:
         pytest.param(
             QNN, ["Relu"], "Relu", (), (1, 4), "its type, attributes or shapes", id="unknown type"
         ),
+        pytest.param(
+            QNN, ["Gemm"], "Gemm", ("float",), (1, 4), "its type, attributes or shapes",
+            id="placed in a compiled part",
+        ),
         pytest.param(QNN, [], "Relu", ("float",), ("batch", 4), "free axis batch", id="free axis"),
         pytest.param(
             QNN, [], "Relu", (), (None, 4), "free axis 0 of 'x', which has no name", id="no name"
@@ -91,6 +95,7 @@ def test_why_a_node_is_on_the_cpu(
 ) -> None:
     rows = [(row.alias, operator, f"placed {operator}") for operator in placed]
     known = {"left": types} | {f"placed {operator}": ("float",) for operator in placed}
+    known.pop("placed Gemm", None)
     found = recorded(*rows, ("cpu", node, "left"), shape=shape)
     (left,) = placement.unplaced_nodes(found, (row, CPU), known)
     assert (left.node, left.operator, left.types, left.why) == ("left", node, types, why)
@@ -171,13 +176,13 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             (1, 4),
             "The provider 'qnn' cannot run all of 'm.onnx', 1 of its 2 nodes would run on the cpu: "
             "'left' (Det of double: type double not supported): try another variant (int8, fp16, "
-            "fp32 suit it), ",
+            "fp32 suit it), or give --allow-fallback",
             id="a type",
         ),
         pytest.param(
             ("batch", 4),
             "1 of its 2 nodes would run on the cpu: 'left' (Det of double: free axis batch): "
-            "--fix-axis batch=1, or give --allow-fallback",
+            "fix them with --fix-axis batch=1, or give --allow-fallback",
             id="a free axis",
         ),
     ],

@@ -76,6 +76,15 @@ def test_options_are_sorted_by_provider(asked: str, given: Any, found: dict[str,
     assert providers.options_by_provider(providers.rows_of(asked), given) == found
 
 
+def test_threads_reach_a_provider_that_has_its_own() -> None:
+    rows = providers.rows_of("openvino,cpu")
+    found = providers.options_by_provider(rows, None, threads=1)
+    assert found["openvino"]["num_of_threads"] == "1"
+    assert found["cpu"] == {}
+    given = providers.options_by_provider(rows, {"num_of_threads": 2}, threads=1)
+    assert given["openvino"]["num_of_threads"] == "2"
+
+
 @pytest.mark.parametrize(
     ("asked", "given", "message"),
     [
