@@ -30,9 +30,10 @@ class Provider:
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
-    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no
-    device is found or no session is made, `rest` names the provider that usually runs what it
-    cannot. `licence` is named where it is not an open one.
+    takes one of its devices a session, `one_run` that one thread at a time may run a session.
+    `device_fix` and `session_fix` say what helps where no device is found or no session is made,
+    `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
+    an open one.
     """
 
     alias: str
@@ -51,6 +52,7 @@ class Provider:
     threads_option: str | None = None
     fixed_shapes: bool = False
     one_device: bool = False
+    one_run: bool = False
     device_fix: str | None = None
     session_fix: str | None = None
     rest: str | None = None
@@ -162,6 +164,7 @@ PROVIDERS = {
             ("fp16", "fp32"),
             wheel="onnxruntime-directml",
             platforms=("win32",),
+            one_run=True,
         ),
         Provider(
             "coreml",

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, FeedError, ModelError, ProviderError, one_line, require
-from edgekit.runtime import probe, providers
+from edgekit.runtime import providers
 from edgekit.runtime.placement import (
     Opened,
     Placement,
@@ -25,6 +24,8 @@ from edgekit.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from edgekit.bundle import Bundle
 
 #: What onnxruntime puts before the cause: its own name and a code, which a plugin repeats after a
 #: place in its source, and the path; then the place and the condition of an assertion.
@@ -44,8 +45,10 @@ DTYPES = {
 
 def model_file(model: str | Path | Bundle, variant: str | None = None) -> Path:
     """Give the `.onnx` file of a model once it is known to be there and undamaged."""
-    path = Path() if isinstance(model, Bundle) else Path(model)
-    if isinstance(model, Bundle) or path.is_dir():
+    path = Path(model) if isinstance(model, (str, Path)) else model.path
+    if path.is_dir():
+        from edgekit.bundle import Bundle
+
         bundle = model if isinstance(model, Bundle) else Bundle.open(path)
         return bundle.file(bundle.variant(variant).file)
     if not path.exists():
@@ -146,7 +149,7 @@ def plan_session(
     ready, errors = [], []
     for row in rows:
         try:
-            probe.check(row)
+            _check(row)
         except ProviderError as error:
             errors.append(error)
         else:
@@ -155,6 +158,13 @@ def plan_session(
         raise errors[0]
     fallback = "; ".join(map(str, errors)) or None
     return Plan(path, tuple(ready), threads, options, fallback)
+
+
+def _check(row: providers.Provider) -> None:
+    if row.alias != "cpu":  # the CPU is in every wheel, and the checks load much
+        from edgekit.runtime import probe
+
+        probe.check(row)
 
 
 def open_session(
@@ -231,6 +241,8 @@ def _session(plan: Plan, axes: Mapping[str, int] | None, profile: Path | None = 
 
 def _add_providers(options: Any, plan: Plan) -> None:
     """Add providers to a session's options in order, plugins by their devices."""
+    from edgekit.runtime import probe
+
     for row in plan.rows:
         given = plan.options.get(row.alias, {})
         if row.plugin is not None:
