@@ -20,6 +20,7 @@ from edgekit.runtime.placement import (
     nodes_by_provider,
     unplaced_nodes,
 )
+from edgekit.runtime.turns import TURN, InTurns
 from edgekit.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -235,8 +236,11 @@ def _session(plan: Plan, axes: Mapping[str, int] | None, profile: Path | None = 
         _add_providers(options, plan)
     else:
         extra["providers"] = [(row.name, plan.options.get(row.alias, {})) for row in plan.rows]
-    with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias):
-        return ort.InferenceSession(str(plan.path), options, **extra)
+    in_turns = any(row.one_run for row in plan.rows)
+    turn = TURN if in_turns else contextlib.nullcontext()
+    with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias), turn:
+        session = ort.InferenceSession(str(plan.path), options, **extra)
+    return InTurns(session) if in_turns else session
 
 
 def _add_providers(options: Any, plan: Plan) -> None:
