@@ -6,7 +6,6 @@ here and why the others cannot, `session.py` opens models on them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +31,10 @@ class Provider:
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
     write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
-    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no
-    device is found or no session is made, `rest` names the provider that usually runs what it
-    cannot. `licence` is named where it is not an open one.
+    takes one of its devices a session, `one_run` that one thread at a time may run its sessions.
+    `device_fix` and `session_fix` say what helps where no device is found or no session is made,
+    `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
+    an open one.
     """
 
     alias: str
@@ -54,6 +54,7 @@ class Provider:
     fixed_shapes: bool = False
     compiles: bool = False
     one_device: bool = False
+    one_run: bool = False
     device_fix: str | None = None
     session_fix: str | None = None
     rest: str | None = None
@@ -107,6 +108,7 @@ PROVIDERS = {
             plugin="onnxruntime_ep_webgpu",
             fixed_shapes=True,
             one_device=True,
+            one_run=True,
             device_fix="install the GPU's Vulkan driver, or set "
             "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 for a software one",
         ),
@@ -168,6 +170,7 @@ PROVIDERS = {
             ("fp16", "fp32"),
             wheel="onnxruntime-directml",
             platforms=("win32",),
+            one_run=True,
         ),
         Provider(
             "coreml",
@@ -209,6 +212,8 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
+    import difflib  # an app that opens a model does without
+
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"
     raise ProviderError(f"There is no provider {provider!r}", hint, step="name")
