@@ -32,7 +32,7 @@ def make_feeds(
     feeds = dict(reference)
     for spec in signature.inputs:
         if spec.name in feeds:
-            feeds[spec.name] = _resize(np.asarray(feeds[spec.name]), spec, lengths)
+            feeds[spec.name] = resize(np.asarray(feeds[spec.name]), spec, lengths)
     return signature.check(feeds)
 
 
@@ -65,9 +65,10 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
     return dict(axes)
 
 
-def _resize(
+def resize(
     array: np.ndarray[Any, Any], spec: TensorSpec, lengths: Mapping[str, int]
 ) -> np.ndarray[Any, Any]:
+    """Cut an array to the lengths of its free axes, or repeat it from its start to fill them."""
     for index, axis in enumerate(spec.shape[: array.ndim]):
         size = array.shape[index]
         if isinstance(axis, str) and size and lengths.get(axis, size) != size:

@@ -11,7 +11,8 @@ from edgekit.cli import options
 
 @click.command(
     epilog="Examples: edgekit validate | edgekit validate artifacts/cnn --variant int8 | "
-    "edgekit validate small.onnx --against model.onnx"
+    "edgekit validate --provider all | edgekit validate small.onnx --against model.onnx | "
+    "edgekit validate --worst-case"
 )
 @options.model_argument
 @options.variant_option
@@ -25,6 +26,12 @@ from edgekit.cli import options
 )
 @click.option("--atol", type=float, help="Absolute tolerance instead of the precision's own.")
 @click.option("--rtol", type=float, help="Relative tolerance instead of the precision's own.")
+@click.option(
+    "--worst-case",
+    is_flag=True,
+    help="Try edge inputs too: zeros, large, denormal, repeated, shortest, longest, ...",
+)
+@options.seed_option
 @options.json_option
 @click.pass_context
 def validate(
@@ -38,11 +45,15 @@ def validate(
     against: Path | None,
     atol: float | None,
     rtol: float | None,
+    worst_case: bool,
+    seed: int,
     as_json: bool,
 ) -> None:
     """Compare MODEL's variants with the outputs that Keras gave.
 
-    Exit code 1 where a variant is outside of its tolerance.
+    At several batch sizes, and at other lengths of free axes, where the float variant on the CPU
+    says what is expected. `--provider all` takes every provider that is ready here. Exit code 1
+    where a variant is outside of its tolerance.
     """
     from edgekit.parity import Tolerance
     from edgekit.report import json
@@ -57,6 +68,8 @@ def validate(
         reference=reference,
         against=against,
         tolerance=Tolerance(atol or 0.0, rtol or 0.0) if given else None,
+        worst_case=worst_case,
+        seed=seed,
         threads=threads,
         allow_fallback=allow_fallback,
     )
