@@ -17,21 +17,24 @@ import numpy as np
 from edgekit import cases, edges, parity
 from edgekit.bundle import Bundle
 from edgekit.cases import REFERENCE, Base, Case
+from edgekit.debug import graphs, locate
+from edgekit.debug.pair import Side
 from edgekit.errors import FeedError, ModelError, ProviderError
 from edgekit.files import MANIFEST
 from edgekit.metrics import evaluate
 from edgekit.reference import Reference
 from edgekit.runtime import providers
-from edgekit.runtime.runner import open_runner
+from edgekit.runtime.runner import RunOptions, open_runner
 from edgekit.runtime.session import model_file
 from edgekit.verdicts import Check, ParityReport, Refused, VariantParity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgekit.debug import Finding
     from edgekit.parity import OutputParity, Tolerance
-    from edgekit.runtime.runner import Runner, RunOptions
-    from edgekit.signature import Outputs, Signature
+    from edgekit.runtime.runner import Runner
+    from edgekit.signature import Feeds, Outputs, Signature
 
 #: Samples made for a model that has no reference of its own.
 SAMPLES = 4
@@ -91,6 +94,7 @@ def validate(
     tolerance: Tolerance | None = None,
     precision: str | None = None,
     worst_case: bool = False,
+    debug: bool = False,
     seed: int = 0,
     **options: Unpack[RunOptions],
 ) -> ParityReport:
@@ -101,11 +105,15 @@ def validate(
     that the reference does not have, the float variant on the CPU says what is expected; a plain
     file's part is taken by `against`, or on another provider by the file itself on the CPU.
     `worst_case` adds edge inputs (`edges.VALUES`), drawn with `seed`, compared in the same way.
+    `debug` searches for the node that a failure comes from (`edgekit.debug`, needs onnx-ir): where
+    the variant parts from the float one on the CPU, or from what took its part.
 
     `tolerance` replaces the one that goes with a variant's precision (`parity.TOLERANCES`);
     `precision` tells that of a plain file, else fp32. Raises an `EdgekitError` where a variant
     cannot be opened; a difference is a verdict, not an error (`verdicts` has their names).
     """
+    if debug:
+        graphs.check_installed()
     subject = Subject.of(model, variant, precision, tolerance)
     asked = options.get("provider", "cpu")
     plan = _Plan(subject, reference, against, options)
@@ -133,7 +141,8 @@ def validate(
                 row = _judge(subject, name, alias, runner, found)
                 # On all providers it would take long, and say less than the parity does.
                 metric = _metric(subject, runner, row) if asked != ALL else None
-                judged.append(dataclasses.replace(row, metric=metric))
+                finding = _search(plan, runner, row, found) if debug and not row.passed else None
+                judged.append(dataclasses.replace(row, metric=metric, finding=finding))
     metric_name = subject.bundle.manifest.metric if subject.bundle else None
     return ParityReport(
         str(subject.model),
@@ -193,6 +202,18 @@ class _Plan:
             )
             self._base = Base(runner, f"{label} on cpu")
         return self._base
+
+    def sides(self, ours: Side, name: str) -> Iterator[Side]:
+        """Give what a side can be searched beside: itself on the CPU as `name`, the float file."""
+        options: RunOptions = {
+            "threads": self.options.get("threads"),
+            "axes": self.options.get("axes"),
+        }
+        on_cpu = ours.options.get("provider", "cpu") == "cpu"
+        if not on_cpu:
+            yield Side(ours.path, name, ours.precision, options)
+        if self._has_base and (self.base.runner.path != ours.path):
+            yield Side(self.base.runner.path, self.base.name, "fp32", options)
 
     def check_inputs(self, runner: Runner) -> None:
         """Raise `ModelError` where the model to compare with takes other inputs."""
@@ -299,6 +320,42 @@ def _metric(subject: Subject, runner: Runner, row: VariantParity) -> float | Non
     if subject.bundle is None or {"shape", "run"} & {failure.kind for failure in row.failures}:
         return None
     return evaluate(subject.bundle, runner)
+
+
+def _search(plan: _Plan, runner: Runner, row: VariantParity, found: list[Case]) -> Finding | None:
+    """Search for the node that the first wrong output comes from.
+
+    Beside the same file on the CPU, where it ran elsewhere; then beside the float file; then for
+    what is no number in it alone.
+    """
+    name = f"{row.variant} on {row.asked}"
+    feeds = _failing_feeds(runner, row, found)
+    if feeds is None:
+        plan.notes.append(f"{name} fails in a way that has no single node for a cause")
+        return None
+    ours = Side(runner.path, name, row.precision, plan.options | RunOptions(provider=row.asked))
+    for theirs in (*plan.sides(ours, f"{row.variant} on cpu"), None):
+        finding = locate(ours, theirs, feeds, row.tolerance)
+        if finding is not None:
+            return finding
+    plan.notes.append(
+        f"{name} parts from its reference, no other file that was given does so, and all inside "
+        "of it is finite: give one that is right with --against"
+    )
+    return None
+
+
+def _failing_feeds(runner: Runner, row: VariantParity, found: list[Case]) -> Feeds | None:
+    """Give the inputs with the worst answer in the first case with a wrong one."""
+    for made, case in zip(row.checks, found, strict=True):
+        if made.passed or made.error is not None or not made.counted:
+            continue
+        worst = [
+            parity.worst(parity.compare(b.outputs, runner.run(b.inputs), row.tolerance))
+            for b in case.batches
+        ]
+        return case.batches[worst.index(parity.worst(worst))].inputs
+    return None
 
 
 def _check(

@@ -25,6 +25,7 @@ from edgekit.cases import REFERENCE, lengths_text
 from edgekit.parity import TOLERANCES
 
 if TYPE_CHECKING:
+    from edgekit.debug import Finding
     from edgekit.parity import OutputParity, Tolerance
     from edgekit.runtime.placement import Placement
 
@@ -75,6 +76,7 @@ class VariantParity:
 
     `asked` is the provider that was asked for, `provider` the one that ran most of it.
     `batch_effect` compares the samples alone with the same samples in one batch, on this provider.
+    `finding` is the node that a failure comes from, where it was searched for and found.
     """
 
     variant: str
@@ -86,6 +88,7 @@ class VariantParity:
     checks: tuple[Check, ...]
     batch_effect: tuple[OutputParity, ...] = ()
     metric: float | None = None
+    finding: Finding | None = None
 
     @property
     def passed(self) -> bool:

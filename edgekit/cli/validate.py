@@ -12,7 +12,7 @@ from edgekit.cli import options
 @click.command(
     epilog="Examples: edgekit validate | edgekit validate artifacts/cnn --variant int8 | "
     "edgekit validate --provider all | edgekit validate small.onnx --against model.onnx | "
-    "edgekit validate --worst-case"
+    "edgekit validate --worst-case | edgekit validate artifacts/cnn --provider webgpu --debug"
 )
 @options.model_argument
 @options.variant_option
@@ -31,6 +31,11 @@ from edgekit.cli import options
     is_flag=True,
     help="Try edge inputs too: zeros, large, denormal, repeated, shortest, longest, ...",
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Find the node and layer that a failure comes from, by bisection (needs onnx-ir).",
+)
 @options.seed_option
 @options.json_option
 @click.pass_context
@@ -46,6 +51,7 @@ def validate(
     atol: float | None,
     rtol: float | None,
     worst_case: bool,
+    debug: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -69,6 +75,7 @@ def validate(
         against=against,
         tolerance=Tolerance(atol or 0.0, rtol or 0.0) if given else None,
         worst_case=worst_case,
+        debug=debug,
         seed=seed,
         threads=threads,
         allow_fallback=allow_fallback,

@@ -68,6 +68,7 @@ def parity(report: ParityReport) -> dict[str, Any]:
                 "tolerance": plain(variant.tolerance),
                 "metric_name": report.metric_name,
                 "metric": variant.metric,
+                "finding": plain(variant.finding),
             }
             for variant in report.variants
         ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.cases import REFERENCE, lengths_text
 from edgekit.parity import worst
 from edgekit.report.text import fallback, table
+from edgekit.report.text.debug import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,8 @@ def _sentences(report: ParityReport) -> Iterator[str]:
             yield f"FAILED {name}, {failure.where} ({failure.kind}): {failure.detail}"
         if len(failures) > MAX_SENTENCES:
             yield f"... and {len(failures) - MAX_SENTENCES} more of {name}: see --json."
+        if variant.finding is not None:
+            yield from finding(variant.finding)
         if variant.passed and variant.batch_dependent:
             yield _batch_effect(name, variant)
         yield from fallback(variant.placement, variant.provider)
