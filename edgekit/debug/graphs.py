@@ -255,7 +255,7 @@ def _attribute(attribute: Any) -> Any:
     if attribute is None:
         return "not given"
     value = attribute.value
-    return round(value, 9) if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _constant(value: Any) -> np.ndarray[Any, Any] | None:
