@@ -16,9 +16,9 @@ from edgekit import validation
 from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.cli import cli
 from edgekit.errors import FeedError, ModelError, ProviderError
+from edgekit.expected import Subject
 from edgekit.parity import TOLERANCES
 from edgekit.runtime.runner import Runner, open_runner
-from edgekit.validation import Subject
 from tests.conftest import write_bundle, write_classifier, write_model
 
 ROWS = [("x", TensorProto.FLOAT, ["batch", 3])], [("y", TensorProto.FLOAT, ["batch", 3])]

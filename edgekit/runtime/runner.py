@@ -6,29 +6,43 @@ A provider that was asked for and cannot run the whole model is an error that na
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from edgekit.errors import ModelError, ProviderError
-from edgekit.runtime import providers
-from edgekit.runtime.placement import Placement, nodes_by_provider, ran_on
-from edgekit.runtime.session import engine_errors, model_file, open_session, read_signature
+from edgekit.errors import ModelError
+from edgekit.runtime.session import (
+    declared_signature,
+    engine_errors,
+    model_file,
+    open_session,
+    plan_session,
+    read_signature,
+)
+from edgekit.runtime.shapes import FixedShapes, fix_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from edgekit.bundle import Bundle
-    from edgekit.signature import Outputs
+    from edgekit.runtime.placement import Opened, Placement
+    from edgekit.signature import Outputs, Signature
 
 
-class RunOptions(TypedDict, total=False):
-    """How a model is run: the keywords of `open_runner` that others pass on to it."""
+class ProviderOptions(TypedDict, total=False):
+    """Where a model is run: the keywords of `open_runner` that `cli.options.run_options` gives."""
 
-    provider: str
-    threads: int | None
+    provider: str | Sequence[str]
     allow_fallback: bool
     axes: Mapping[str, int] | None
+    provider_options: Mapping[str, Any] | None
+
+
+class RunOptions(ProviderOptions, total=False):
+    """How a model is run: the keywords of `open_runner` that others pass on to it."""
+
+    threads: int | None
 
 
 class Runner:
@@ -37,13 +51,24 @@ class Runner:
     `run` may be called from several threads. The arrays that it returns belong to the caller.
     """
 
-    def __init__(self, session: Any, path: Path, provider: str, placement: Placement) -> None:
+    def __init__(
+        self, session: Any, path: Path, signature: Signature, opened: Callable[[], Opened]
+    ) -> None:
         self.path = path
-        self.provider = provider
-        self.placement = placement
-        self.signature = read_signature(session, path)
-        self._names = [spec.name for spec in self.signature.outputs]
+        self.signature = signature
+        self._names = [spec.name for spec in signature.outputs]
         self._session: Any = session
+        self._opened = opened
+
+    @property
+    def provider(self) -> str:
+        """The alias of the provider that runs most of the nodes."""
+        return self._opened().provider
+
+    @property
+    def placement(self) -> Placement:
+        """What runs where; of a provider of fixed shapes it is known after the first run."""
+        return self._opened().placement
 
     def run(self, feeds: Mapping[str, Any]) -> Outputs:
         """Check the feed against the signature and run it: `{output name: array}`.
@@ -63,6 +88,8 @@ class Runner:
 
     def close(self) -> None:
         """Let go of the session and its memory; a second call does nothing."""
+        last = self._opened()._replace(session=None)
+        self._opened = lambda: last
         self._session = None
 
     def __enter__(self) -> Runner:
@@ -81,28 +108,40 @@ def open_runner(
     model: str | Path | Bundle,
     *,
     variant: str | None = None,
-    provider: str = "cpu",
+    provider: str | Sequence[str] = "cpu",
     threads: int | None = None,
     allow_fallback: bool = False,
     axes: Mapping[str, int] | None = None,
+    provider_options: Mapping[str, Any] | None = None,
 ) -> Runner:
-    """Open a bundle's variant, or an `.onnx` file, on a provider.
+    """Open a bundle's variant, or an `.onnx` file, on a provider, or on several in order.
 
-    `threads` is onnxruntime's intra-op count (None leaves it to onnxruntime), `axes` fixes free
-    axes to a length. Raises `ProviderError` where the provider cannot run all of the model and
-    `allow_fallback` is off, `ModelError` for a file that cannot be opened.
+    `provider=("tensorrt", "cuda")` lets the second run what the first cannot, `allow_fallback`
+    puts the CPU last, `provider_options` is `{"KEY": value}`, or `{"PROVIDER": {"KEY": value}}`
+    for one of several. `threads` is onnxruntime's intra-op count (None leaves it to onnxruntime),
+    `axes` fixes free axes to a length. A provider that takes fixed shapes only gets the other
+    lengths from each feed, and a session for each set of them, opened by the first `run`.
+
+    Raises `ProviderError` where the providers cannot run all of the model (`run` raises it where
+    lengths are fixed by the feed), `FeedError` for an axis that the model does not have,
+    `ModelError` for a file that cannot be opened.
     """
-    path = model_file(model, variant)
-    row = providers.resolve(provider)
-    reason: str | None = None
-    try:
-        providers.check(row)
-        session = open_session(path, row, threads=threads, strict=not allow_fallback, axes=axes)
-    except ProviderError as error:
-        if not allow_fallback or row.alias == "cpu":
-            raise
-        reason = str(error)
-        row = providers.PROVIDERS["cpu"]
-        session = open_session(path, row, threads=threads, strict=True, axes=axes)
-    placement = Placement(nodes_by_provider(session, row), reason)
-    return Runner(session, path, ran_on(placement, row), placement)
+    plan = plan_session(
+        model_file(model, variant),
+        provider,
+        threads=threads,
+        allow_fallback=allow_fallback,
+        provider_options=provider_options,
+    )
+    fixed_shapes = any(row.fixed_shapes for row in plan.rows)
+    if axes or fixed_shapes:
+        signature = fix_axes(declared_signature(plan.path), axes or {})
+        if fixed_shapes and signature.free_axes:
+            shapes = FixedShapes(plan, signature, axes or {})
+            return Runner(shapes, plan.path, signature, shapes.opened)
+    opened = open_session(plan, axes)
+    if axes:
+        fixed = (dict(axes),)
+        opened = opened._replace(placement=replace(opened.placement, fixed=fixed))
+    signature = read_signature(opened.session, plan.path)
+    return Runner(opened.session, plan.path, signature, lambda: opened)
