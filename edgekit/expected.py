@@ -16,6 +16,7 @@ from edgekit.debug.pair import Side
 from edgekit.errors import FeedError, ModelError
 from edgekit.files import MANIFEST
 from edgekit.reference import Reference
+from edgekit.runtime.providers import PROVIDERS
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
@@ -64,9 +65,15 @@ class Subject:
         known = self.bundle.variant(variant).precision if self.bundle else "fp32"
         return self.precision or known
 
-    def tolerance_of(self, variant: str | None) -> Tolerance:
-        """Give the tolerance that was asked for, else that of the precision."""
-        return self.tolerance or parity.TOLERANCES[self.precision_of(variant)]
+    def tolerance_of(self, variant: str | None, provider: str) -> Tolerance:
+        """Give the tolerance that was asked for, else that of the precision on a provider.
+
+        One that computes float32 in fp16 is judged by fp16.
+        """
+        row, precision = PROVIDERS.get(provider), self.precision_of(variant)
+        if row is not None and precision == "fp32":
+            precision = row.float_precision
+        return self.tolerance or parity.TOLERANCES[precision]
 
     def open(self, variant: str | None, **options: Unpack[RunOptions]) -> Runner:
         """Open a variant, or the file."""

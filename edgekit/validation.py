@@ -22,6 +22,8 @@ from edgekit.errors import ModelError, ProviderError
 from edgekit.expected import Expected, Subject
 from edgekit.metrics import evaluate
 from edgekit.runtime.probe import survey
+from edgekit.runtime.providers import PROVIDERS, options_by_provider
+from edgekit.runtime.runner import RunOptions
 from edgekit.runtime.session import model_file
 from edgekit.verdicts import Check, ParityReport, Refused, VariantParity
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from edgekit.debug import Finding
     from edgekit.parity import OutputParity, Tolerance
     from edgekit.reference import Reference
-    from edgekit.runtime.runner import Runner, RunOptions
+    from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Outputs
 
 #: The provider that stands for every one that is ready.
@@ -110,6 +112,15 @@ def _ready() -> list[str]:
     return [status.alias for status in survey().providers if status.state == "ready"]
 
 
+def _everywhere(options: RunOptions) -> list[RunOptions]:
+    """Give the options for each ready provider: those of one provider go to it alone."""
+    rows = [PROVIDERS[alias] for alias in _ready()]
+    found = options_by_provider(rows, options.get("provider_options"))
+    return [
+        options | RunOptions(provider=row.alias, provider_options=found[row.alias]) for row in rows
+    ]
+
+
 def _rows(
     subject: Subject, expected: Expected, ask: _Ask, options: RunOptions
 ) -> Iterator[VariantParity | Refused]:
@@ -118,12 +129,12 @@ def _rows(
         # A file that is not there is no matter of a provider.
         model_file(subject.bundle or subject.model, subject.variants[0])
     found: list[Case] = []
-    providers = _ready() if ask.everywhere else [options.get("provider", "cpu")]
-    for provider, name in itertools.product(providers, subject.variants):
-        here: RunOptions = {"provider": provider}
+    places = _everywhere(options) if ask.everywhere else [options]
+    for here, name in itertools.product(places, subject.variants):
+        provider = here.get("provider", "cpu")
         label = provider if isinstance(provider, str) else ",".join(provider)
         try:
-            runner = subject.open(name, **(options | here))
+            runner = subject.open(name, **here)
         except (ModelError, ProviderError) as error:
             if not ask.everywhere:
                 raise
@@ -141,7 +152,7 @@ def _rows(
                     raise
                 yield _refusal(subject, name, label, error)
                 continue
-            yield _completed(subject, expected, ask, runner, row, found, options | here)
+            yield _completed(subject, expected, ask, runner, row, found, here)
 
 
 def _completed(
@@ -167,7 +178,8 @@ def _refusal(
 ) -> Refused:
     step = error.step if isinstance(error, ProviderError) else "open"
     reason = error.reason if isinstance(error, ProviderError) else str(error)
-    return Refused(subject.name(name), subject.precision_of(name), alias, step, reason)
+    fix = error.fix if isinstance(error, ProviderError) else None
+    return Refused(subject.name(name), subject.precision_of(name), alias, step, reason, fix)
 
 
 def _judge(
@@ -178,7 +190,7 @@ def _judge(
     found: list[Case],
 ) -> VariantParity:
     """Run every case; a sample's answers alone are kept for the comparison with its batch."""
-    precision, tolerance = subject.precision_of(name), subject.tolerance_of(name)
+    precision, tolerance = subject.precision_of(name), subject.tolerance_of(name, alias)
     checks: list[Check] = []
     alone: dict[str, Outputs] = {}
     effects: list[tuple[OutputParity, ...]] = []

@@ -178,12 +178,17 @@ def _badness(row: tuple[Check, OutputParity]) -> tuple[bool, float, float]:
     return not output.passed, -sqnr, output.max_abs_error or 0.0
 
 
+#: The steps at which a provider that works refuses a variant.
+LIMITS = ("placement", "session")
+
+
 @dataclass(frozen=True)
 class Refused:
-    """A variant that a ready provider did not open: the step that failed, and why.
+    """A variant that a ready provider did not open: the step that failed, why, and what to do.
 
-    `placement` means that it does not have all of the operators, which is a limit and no failure
-    of its own; any other step is one.
+    `placement` means that it does not have all of the operators, `session` that it could not
+    prepare them, as for a type that the device lacks: a limit of it, and no failure of its own.
+    Any other step is one: the provider was found ready, and is not.
     """
 
     variant: str
@@ -191,11 +196,12 @@ class Refused:
     provider: str
     step: str
     reason: str
+    fix: str | None = None
 
     @property
     def counted(self) -> bool:
         """Whether it makes the verdict a no."""
-        return self.step != "placement"
+        return self.step not in LIMITS
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def only(variant: str, step: str, path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("step", "passed"), [("placement", True), ("session", False), ("device", False)]
+    ("step", "passed"), [("placement", True), ("session", True), ("device", False)]
 )
 def test_a_variant_that_a_provider_refuses_is_a_row_with_its_reason(
     pretend: Any, tmp_path: Path, classifier: Path, step: str, passed: bool
@@ -201,7 +201,56 @@ def test_a_variant_that_a_provider_refuses_is_a_row_with_its_reason(
     assert report.passed is passed
     done = CliRunner().invoke(cli, ["validate", str(made.path), "--provider", "all"])
     assert done.exit_code == (0 if passed else 1)
-    assert "it has no operator for other" in done.stdout
+    assert "it has no operator for other: use another." in done.stdout
+
+
+def test_a_provider_that_refuses_at_its_first_run_is_a_row_too(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One of fixed shapes opens its sessions when the first feed tells the lengths.
+    plain = Runner.run
+
+    def late(self: Runner, feeds: Any) -> Any:
+        if late.armed:  # type: ignore[attr-defined]
+            refuse("placement")("fp32")
+        return plain(self, feeds)
+
+    opened = Subject.open
+
+    def arm(self: Subject, variant: str | None, **options: Any) -> Runner:
+        late.armed = options["provider"] == "qnn"  # type: ignore[attr-defined]
+        return opened(self, variant, provider="cpu")
+
+    monkeypatch.setattr(Runner, "run", late)
+    monkeypatch.setattr(Subject, "open", arm)
+    monkeypatch.setattr(validation, "_ready", lambda: ["cpu", "qnn"])
+    (row,) = edgekit.validate(bundle, provider="all").refused
+    assert (row.provider, row.step, row.fix) == ("qnn", "placement", "use another")
+
+
+def test_options_of_one_provider_go_to_it_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    opened = Subject.open
+
+    def note(self: Subject, variant: str | None, **options: Any) -> Runner:
+        given[options["provider"]] = options["provider_options"]
+        return opened(self, variant, provider="cpu")
+
+    monkeypatch.setattr(Subject, "open", note)
+    monkeypatch.setattr(validation, "_ready", lambda: ["cpu", "qnn", "openvino"])
+    edgekit.validate(bundle, provider="all", provider_options={"qnn.soc_model": 69})
+    assert (given["cpu"], given["qnn"]["soc_model"]) == ({}, "69")
+    assert "soc_model" not in given["openvino"]
+
+
+def test_float_is_judged_by_what_a_provider_computes_it_in(
+    pretend: Any, bundle: Bundle, classifier: Path
+) -> None:
+    pretend(qnn=lambda variant: classifier)
+    found = {v.asked: v.tolerance for v in edgekit.validate(bundle, provider="all").variants}
+    assert found == {"cpu": TOLERANCES["fp32"], "qnn": TOLERANCES["fp16"]}
 
 
 def test_a_ready_provider_that_runs_no_variant_fails(

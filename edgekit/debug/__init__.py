@@ -209,13 +209,13 @@ def _advice(pair: Pair, kind: str, node: Node, differences: Sequence[str]) -> st
             pair.theirs is None,
             NAN_ADVICE.get(node.op_type, "look at what its layer does to these inputs"),
         ),
-        (pair.ours.precision == "int8", f"{keep}, or calibrate with inputs as wide as these"),
-        (pair.ours.precision == "fp16", keep),
-        (bool(differences), "mend what differs in the node, or export the file again"),
         (
             pair.same_file,
             f"report the node to onnxruntime as a defect of {provider}; until then run the model "
             "on another provider",
         ),
+        (pair.ours.precision == "int8", f"{keep}, or calibrate with inputs as wide as these"),
+        (pair.ours.precision == "fp16", keep),
+        (bool(differences), "mend what differs in the node, or export the file again"),
     )
     return next((text for applies, text in rows if applies), "compare the two nodes by hand")

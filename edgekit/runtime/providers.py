@@ -31,9 +31,10 @@ class Provider:
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
-    takes one of its devices a session. `device_fix` and `session_fix` say what helps where no
-    device is found or no session is made, `rest` names the provider that usually runs what it
-    cannot. `licence` is named where it is not an open one.
+    takes one of its devices a session, `float_precision` what it computes float32 in.
+    `device_fix` and `session_fix` say what helps where no device is found or no session is made,
+    `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
+    an open one.
     """
 
     alias: str
@@ -52,6 +53,7 @@ class Provider:
     threads_option: str | None = None
     fixed_shapes: bool = False
     one_device: bool = False
+    float_precision: str = "fp32"
     device_fix: str | None = None
     session_fix: str | None = None
     rest: str | None = None
@@ -129,6 +131,7 @@ PROVIDERS = {
             plugin="onnxruntime_qnn",
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             fixed_shapes=True,
+            float_precision="fp16",
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
             session_fix="for attention name a recent NPU: --provider-option soc_model=69",
             licence="Qualcomm's own; not open source",

@@ -133,7 +133,9 @@ def _sentences(report: ParityReport) -> Iterator[str]:
         yield from fallback(variant.placement, variant.provider)
     for refused in report.refused:
         word = "FAILED" if refused.counted else "Cannot run"
-        yield f"{word} {refused.variant} on {refused.provider} ({refused.step}): {refused.reason}"
+        fix = f": {refused.fix}." if refused.fix else "."
+        what = f"{refused.variant} on {refused.provider} ({refused.step})"
+        yield f"{word} {what}: {refused.reason.rstrip('.')}{fix}"
     for provider in report.idle:
         yield f"FAILED {provider} (placement): it is ready and runs none of the variants."
     others = _elsewhere(report)
