@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Failures that are written out a variant; the JSON has them all.
 MAX_SENTENCES = 2
+#: What stands for the verdict where an int8 variant may clip.
+BEYOND = "beyond"
 
 
 def parity(report: ParityReport) -> list[Any]:
@@ -93,27 +95,31 @@ def _by_provider(report: ParityReport) -> Any:
 
 def _worst_cases(report: ParityReport) -> list[Any]:
     """A row a variant and edge, the worst of its shapes; then the worst of all in a sentence."""
-    rows = []
-    ranked: list[tuple[float, str]] = []
+    rows: list[tuple[Any, ...]] = []
+    ranked: list[tuple[bool, float, str]] = []
     for variant in report.variants:
         edges = dict.fromkeys(c.inputs for c in variant.compared if c.inputs != REFERENCE)
         for edge in edges:
+            checks = [check for check in variant.checks if check.inputs == edge]
+            passed = all(check.passed for check in checks)
+            counted = passed or any(check.counted and not check.passed for check in checks)
+            state = passed if counted else BEYOND
+            cells = _worst_cells(variant, edge)
+            rows.append((variant.asked, variant.variant, edge, *cells, state))
             found = variant.worst(edge)
-            counted = all(c.counted for c in variant.checks if c.inputs == edge)
-            failed = not all(c.passed for c in variant.checks if c.inputs == edge)
-            state = "beyond" if failed and not counted else not failed
-            rows.append((variant.asked, variant.variant, edge, *_worst_cells(variant, edge), state))
             if found and found[1].sqnr_db is not None:
                 name = f"{variant.variant} on {variant.asked}: {found[0].where}"
-                ranked.append((found[1].sqnr_db, f"{name}, {found[1].sqnr_db:.1f} dB"))
+                failed = counted and not passed
+                ranked.append((not failed, found[1].sqnr_db, name))
     columns = ("provider", "variant", "inputs", "max abs error", "where", "SQNR dB", "allowed")
     parts: list[Any] = [table((*columns, "parity"), rows)]
     if ranked:
-        parts.append(f"Worst case: {min(ranked)[1]}.")
-    if any(not c.counted for v in report.variants for c in v.checks):
+        _, sqnr, name = min(ranked)
+        parts.append(f"Worst case: {name}, {sqnr:.1f} dB.")
+    if any(row[-1] == BEYOND for row in rows):
         parts.append(
-            "beyond: outside of the range that an int8 variant was calibrated for, where it clips "
-            "by design; not counted."
+            f"{BEYOND}: outside of the range that an int8 variant was calibrated for, where it "
+            "clips by design; not counted."
         )
     return parts
 
