@@ -21,10 +21,10 @@ from edgekit.debug.pair import Side
 from edgekit.errors import ModelError, ProviderError
 from edgekit.expected import Expected, Subject
 from edgekit.metrics import evaluate
-from edgekit.runtime.probe import survey
 from edgekit.runtime.providers import PROVIDERS, options_by_provider
 from edgekit.runtime.runner import RunOptions
 from edgekit.runtime.session import model_file
+from edgekit.runtime.survey import survey
 from edgekit.verdicts import Check, ParityReport, Refused, VariantParity
 
 if TYPE_CHECKING:

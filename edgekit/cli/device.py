@@ -98,7 +98,7 @@ def providers(ctx: click.Context, check: bool, as_json: bool) -> None:
     """
     from edgekit.report import json
     from edgekit.report.text.providers import providers as table
-    from edgekit.runtime.probe import survey
+    from edgekit.runtime.survey import survey
 
     found = survey(trials=check)
     options.emit(lambda: json.survey(found), lambda: table(found), as_json=as_json)

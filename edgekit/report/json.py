@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
-    from edgekit.runtime.probe import Survey
+    from edgekit.runtime.survey import Survey
     from edgekit.verdicts import ParityReport
 
 

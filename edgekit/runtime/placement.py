@@ -6,7 +6,6 @@ records while it assigns nodes is (`session.record_ep_graph_assignment_info`), a
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -162,6 +161,8 @@ def listing(unplaced: Sequence[Unplaced]) -> str:
 
 def read_profile(path: Path) -> Profile:
     """Read a profile that a session wrote: its `*_kernel_time` events carry the provider."""
+    import json
+
     spent: dict[tuple[str, str], list[int]] = {}
     types: dict[str, tuple[str, ...]] = {}
     for event in json.loads(path.read_text(encoding="utf-8")):

@@ -1,9 +1,8 @@
-"""What can run here, and why the rest cannot: the checks behind `edgekit providers` and `open`.
+"""The checks that say why a provider cannot run here, before a model is opened on it.
 
 onnxruntime answers a request for an absent provider with a warning and a CPU session. edgekit asks
 first, in the order in which things go missing: the platform, the wheel, a library by name, a
-device. `check` asks in this process, before a model is opened. `survey` asks for every provider and
-lets native code run in child processes only, because a broken library takes its process with it.
+device. The checks load native code into this process; `survey.py` keeps it out.
 """
 
 from __future__ import annotations
@@ -12,177 +11,29 @@ import contextlib
 import ctypes
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import io
 import re
 import sys
 import threading
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ProviderError, one_line, require
-from edgekit.runtime import child
-from edgekit.runtime.providers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-#: Seconds that a provider may take to answer whether it is there, and to run the small model.
-PROBE_S, TRIAL_S = 60.0, 300.0
+    from edgekit.runtime.providers import Provider
+
 #: How a dynamic loader names what it does not find.
 _MISSING_LIBRARY = re.compile(r"(\S+\.(?:so[.\d]*|dll|dylib)): cannot open shared object file")
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device as onnxruntime reports it: `kind` is CPU, GPU or NPU, `vendor` the hardware's.
-
-    `provider_vendor` and `provider_version` are what the provider's library says of itself.
-    """
-
-    kind: str
-    vendor: str
-    provider_vendor: str
-    provider_version: str | None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A small model run strictly on a provider against the same sum in numpy.
-
-    `max_abs_error` is None where it did not run, and `detail` says why it failed.
-    """
-
-    passed: bool
-    max_abs_error: float | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a check found: `ready`, or the step that failed, why, and the command that mends it.
-
-    The steps are `platform`, `wheel`, `conflict`, `library`, `device`, and `crash` or `hang` for a
-    library that ended the process that asked, or never answered. `trial` is None where none was
-    asked for.
-    """
-
-    alias: str
-    name: str
-    hardware: str
-    state: str
-    reason: str | None = None
-    fix: str | None = None
-    precisions: tuple[str, ...] = ()
-    licence: str | None = None
-    devices: tuple[Device, ...] = ()
-    trial: Trial | None = None
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Every provider's status, onnxruntime's version (None without one), and its conflict.
-
-    `wheels` are the installed distributions of the module `onnxruntime`: more than one is a
-    conflict, since each overwrites the others' files.
-    """
-
-    onnxruntime: str | None
-    wheels: tuple[str, ...]
-    providers: tuple[Status, ...]
-
-    @property
-    def conflict(self) -> str | None:
-        """Say which wheels overwrite each other."""
-        return _conflict(self.wheels) if len(self.wheels) > 1 else None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every trial that was run passed."""
-        return all(status.trial is None or status.trial.passed for status in self.providers)
-
-
-def survey(*, trials: bool = False) -> Survey:
-    """Check every provider of the table; with `trials`, run a small model on each ready one.
-
-    Never raises for what is missing or broken, and never crashes with it.
-    """
-    wheels = owners()
-    try:
-        base = child.call(f"{__name__}:installed", timeout_s=PROBE_S)
-    except child.ChildError as error:
-        reason = f"The process that imports onnxruntime {error}"
-        state = "hang" if error.hung else "crash"
-        broken = [_status(row, state, reason, _reinstall(row)) for row in PROVIDERS.values()]
-        return Survey(None, wheels, tuple(broken))
-    found = [_ask(row, base["available"], trials=trials) for row in PROVIDERS.values()]
-    return Survey(base["version"], wheels, tuple(found))
-
-
-def installed() -> dict[str, Any]:
-    """Say which onnxruntime is installed and what is built into it; for a child process."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return {"version": None, "available": []}
-    ort = require("onnxruntime", "run models")
-    return {"version": ort.__version__, "available": ort.get_available_providers()}
-
-
-def examine(alias: str, trial: bool) -> dict[str, Any]:
-    """Check one provider and try it; for a child process, which it may take with it."""
-    row = PROVIDERS[alias]
-    found = asdict(status(row))
-    if trial and found["state"] == "ready":
-        from edgekit.runtime.trial import run_trial
-
-        found["trial"] = asdict(run_trial(row))
-    return found
-
-
-def _ask(row: Provider, available: Collection[str], *, trials: bool) -> Status:
-    """Check one provider, with its native code in a child process."""
-    try:
-        _check_installed(row, available)
-    except ProviderError as error:
-        return _status(row, error.step, error.reason, error.fix)
-    try:
-        found = child.call(
-            f"{__name__}:examine", row.alias, trials, timeout_s=TRIAL_S if trials else PROBE_S
-        )
-    except child.ChildError as error:
-        doing = "tries" if trials else "asks for"
-        reason = f"The process that {doing} the provider {row.alias!r} {error}"
-        return _status(row, "hang" if error.hung else "crash", reason, _reinstall(row))
-    trial = found["trial"]
-    devices = tuple(Device(**device) for device in found["devices"])
-    return Status(
-        **found
-        | {"devices": devices, "trial": trial and Trial(**trial)}
-        | {"precisions": tuple(found["precisions"])}
-    )
-
-
-def _status(row: Provider, state: str, reason: str | None = None, fix: str | None = None) -> Status:
-    return Status(
-        row.alias, row.name, row.hardware, state, reason, fix, row.precisions, row.licence
-    )
-
-
-def status(row: Provider) -> Status:
-    """Check one provider in this process: `ready` with devices, or the first step that fails."""
-    try:
-        check(row)
-    except ProviderError as error:
-        return _status(row, error.step, error.reason, error.fix)
-    ready = asdict(_status(row, "ready"))
-    return Status(**ready | {"devices": tuple(_described(device) for device in ep_devices(row))})
 
 
 def check(row: Provider) -> None:
     """Raise `ProviderError` with the first step that fails; `step` is the name of it."""
     ort = require("onnxruntime", "run models")
-    _check_installed(row, ort.get_available_providers())
+    check_installed(row, ort.get_available_providers())
     if row.plugin is not None:
         plugin_devices(row)
         return
@@ -192,7 +43,7 @@ def check(row: Provider) -> None:
         _check_driver(row, row.driver)
 
 
-def _check_installed(row: Provider, available: Collection[str]) -> None:
+def check_installed(row: Provider, available: Collection[str]) -> None:
     """Check the platform and the wheel, which needs no native code."""
     if sys.platform not in row.platforms:
         raise ProviderError(
@@ -214,8 +65,8 @@ def _check_installed(row: Provider, available: Collection[str]) -> None:
     wheels = owners()
     if row.wheel in wheels and len(wheels) > 1:
         raise ProviderError(
-            f"The provider {row.alias!r} is not in the module onnxruntime: {_conflict(wheels)}",
-            _reinstall(row),
+            f"The provider {row.alias!r} is not in the module onnxruntime: {conflict_of(wheels)}",
+            reinstall_command(row),
             step="conflict",
         )
     has = f", which has {', '.join(available)}" if available else ""
@@ -229,12 +80,14 @@ def _check_installed(row: Provider, available: Collection[str]) -> None:
 @functools.cache
 def owners() -> tuple[str, ...]:
     """Give the distributions whose files are the module `onnxruntime`: one where all is well."""
+    from importlib.metadata import distributions
+
     # Not packages_distributions(): it reads the file lists of everything that is installed.
     return tuple(
         sorted(
             {
                 distribution.name
-                for distribution in importlib.metadata.distributions()
+                for distribution in distributions()
                 if distribution.name.startswith(("onnxruntime", "ort-"))
                 and any(file.parts[0] == "onnxruntime" for file in distribution.files or ())
             }
@@ -242,7 +95,8 @@ def owners() -> tuple[str, ...]:
     )
 
 
-def _conflict(wheels: Sequence[str]) -> str:
+def conflict_of(wheels: Sequence[str]) -> str:
+    """Say which wheels overwrite each other."""
     return f"{' and '.join(wheels)} are installed over each other"
 
 
@@ -253,7 +107,7 @@ def install_command(row: Provider) -> str:
     return row.install if alone else _after_removing(owners(), row)
 
 
-def _reinstall(row: Provider) -> str:
+def reinstall_command(row: Provider) -> str:
     """Give the command that brings a provider anew, whatever is there."""
     return _after_removing(
         (*owners(), *([row.plugin.replace("_", "-")] if row.plugin else [])), row
@@ -328,15 +182,6 @@ def ep_devices(row: Provider) -> list[Any]:
     if not hasattr(ort, "get_ep_devices"):
         return []
     return [device for device in ort.get_ep_devices() if device.ep_name == row.name]
-
-
-def _described(found: Any) -> Device:
-    return Device(
-        kind=str(found.device.type).rpartition(".")[2],
-        vendor=found.device.vendor,
-        provider_vendor=found.ep_vendor,
-        provider_version=found.ep_metadata.get("version"),
-    )
 
 
 def _check_library(ort: Any, row: Provider, library: str) -> None:

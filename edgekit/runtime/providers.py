@@ -6,7 +6,6 @@ here and why the others cannot, `session.py` opens models on them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +30,8 @@ class Provider:
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
-    takes one of its devices a session, `float_precision` what it computes float32 in.
+    takes one of its devices a session, `one_run` that one thread at a time may run its sessions,
+    `float_precision` what it computes float32 in.
     `device_fix` and `session_fix` say what helps where no device is found or no session is made,
     `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
     an open one.
@@ -53,6 +53,7 @@ class Provider:
     threads_option: str | None = None
     fixed_shapes: bool = False
     one_device: bool = False
+    one_run: bool = False
     float_precision: str = "fp32"
     device_fix: str | None = None
     session_fix: str | None = None
@@ -106,6 +107,7 @@ PROVIDERS = {
             plugin="onnxruntime_ep_webgpu",
             fixed_shapes=True,
             one_device=True,
+            one_run=True,
             device_fix="install the GPU's Vulkan driver, or set "
             "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 for a software one",
         ),
@@ -166,6 +168,7 @@ PROVIDERS = {
             ("fp16", "fp32"),
             wheel="onnxruntime-directml",
             platforms=("win32",),
+            one_run=True,
         ),
         Provider(
             "coreml",
@@ -207,6 +210,8 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
+    import difflib  # an app that opens a model does without
+
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"
     raise ProviderError(f"There is no provider {provider!r}", hint, step="name")

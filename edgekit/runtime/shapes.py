@@ -47,8 +47,12 @@ class FixedShapes:
 
         Raises `ProviderError` where the providers cannot run the model with these lengths.
         """
-        values: list[Any] = self._of(feeds).session.run(names, feeds)
+        values: list[Any] = self.of_lengths(feeds).run(names, feeds)
         return values
+
+    def of_lengths(self, feeds: Feeds) -> Any:
+        """Give the session of a checked feed's lengths."""
+        return self._of(feeds).session
 
     def opened(self) -> Opened:
         """Say what runs where: of the open session that has the most nodes elsewhere."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit import parity
 from edgekit.errors import EdgekitError
-from edgekit.runtime.probe import Trial
+from edgekit.runtime.survey import Trial
 
 if TYPE_CHECKING:
     from edgekit.runtime.providers import Provider

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.cli import COMMANDS, cli
-from edgekit.runtime import probe
+from edgekit.runtime import survey
 from tests.conftest import LABELS, write_classifier
 
 
@@ -153,10 +153,10 @@ def test_providers_check_runs_a_model_and_decides_the_exit_code(
     assert (found["passed"], found["conflict"]) == (True, None)
     assert found["providers"][0]["trial"]["passed"] is True
     assert "passed (" in run("providers", "--check").stdout
-    failed = probe.Status(
-        "x", "X", "X", "ready", trial=probe.Trial(passed=False, detail="NaN at (0, 1)")
+    failed = survey.Status(
+        "x", "X", "X", "ready", trial=survey.Trial(passed=False, detail="NaN at (0, 1)")
     )
-    monkeypatch.setattr(probe, "survey", lambda trials: probe.Survey("1", ("a", "b"), (failed,)))
+    monkeypatch.setattr(survey, "survey", lambda trials: survey.Survey("1", ("a", "b"), (failed,)))
     result = run("providers", "--check")
     assert result.exit_code == 1
     assert "x: NaN at (0, 1)" in result.stdout

@@ -1,12 +1,10 @@
-"""Why a provider cannot run here, in the order in which things go missing; and never a crash."""
+"""Why a provider cannot run here, in the order in which things go missing."""
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
 import importlib
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,10 @@ import onnxruntime
 import pytest
 
 from edgekit.errors import ProviderError
-from edgekit.report.text.providers import STATES
-from edgekit.runtime import child, probe
+from edgekit.runtime import probe
 from edgekit.runtime.providers import PROVIDERS, Provider
+from edgekit.runtime.survey import status
+from tests.runtime.stubs import built
 
 NVIDIA = [PROVIDERS["cuda"], PROVIDERS["tensorrt"]]
 
@@ -32,19 +31,6 @@ def plugin(**changes: Any) -> Provider:
 def pretend_wheel_has(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: sys.stdout.write("noise"))
-
-
-def built(folder: Path, name: str, source: str, *libraries: Path) -> Path:
-    """Compile a C file to a shared library in `folder`."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the stub with")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "stub.c").write_text(source)
-    made = folder / name
-    command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(made)]
-    subprocess.run([*command, str(folder / "stub.c"), *map(str, libraries)], check=True)
-    return made
 
 
 @pytest.mark.parametrize("row", NVIDIA, ids=["cuda", "tensorrt"])
@@ -186,8 +172,8 @@ def test_a_plugin_gets_the_paths_that_it_wants(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_provider_of_another_platform() -> None:
-    status = probe.status(plugin(platforms=("plan9",)))
-    assert (status.state, status.fix) == ("platform", "use it on plan9")
+    found = status(plugin(platforms=("plan9",)))
+    assert (found.state, found.fix) == ("platform", "use it on plan9")
 
 
 @pytest.mark.parametrize(
@@ -223,107 +209,12 @@ def test_a_fix_makes_room(
     monkeypatch: pytest.MonkeyPatch, alias: str, installed: tuple[str, ...], state: str, fix: str
 ) -> None:
     monkeypatch.setattr(probe, "owners", lambda: installed)
-    status = probe.status(PROVIDERS[alias])
-    assert (status.state, status.fix) == (state, fix)
+    found = status(PROVIDERS[alias])
+    assert (found.state, found.fix) == (state, fix)
 
 
 def test_the_wheel_that_owns_the_module_is_found() -> None:
     assert probe.owners() == ("onnxruntime",)
-
-
-def test_the_survey_tells_every_provider_and_the_cpu_passes() -> None:
-    found = probe.survey(trials=True)
-    assert [status.alias for status in found.providers] == list(PROVIDERS)
-    assert found.onnxruntime == onnxruntime.__version__
-    assert found.conflict is None
-    assert found.passed
-    for status in found.providers:
-        assert (status.state == "ready") is (status.fix is None) is (status.trial is not None)
-        assert status.state in STATES
-    cpu = found.providers[0]
-    assert cpu.state == "ready"
-    assert cpu.trial is not None
-    assert cpu.trial.passed
-    assert [device.kind for device in cpu.devices] == ["CPU"]
-
-
-PACKAGE = "from pathlib import Path\ndef get_library_path():\n    {}\n"
-#: What a broken plugin does, and what is said of it: the state and words of the reason.
-BROKEN = {
-    "aborts": ("import os; os.abort()", "crash", "ended by signal SIGABRT"),
-    "segfaults": ("import ctypes; ctypes.string_at(0)", "crash", "ended by signal SIGSEGV"),
-    "exits": ("import os; os._exit(0)", "crash", "ended with exit code 0"),
-    "raises": ("raise ZeroDivisionError('half done')", "library", "half done"),
-    "hangs": ("import time; time.sleep(60)", "hang", "did not answer within 1 s"),
-    "is no library": ("return Path(__file__)", "library", "of onnxruntime_qnn"),
-}
-
-
-@pytest.mark.parametrize(("body", "state", "words"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_a_state_and_no_crash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, state: str, words: str
-) -> None:
-    found = survey_with_plugin(tmp_path, monkeypatch, PACKAGE.format(body))
-    assert (found.state, words in str(found.reason)) == (state, True), found.reason
-    assert found.fix is not None
-    assert "pip install 'edgekit-onnx[qnn]'" in found.fix
-
-
-@pytest.mark.parametrize(
-    ("call", "signal"), [("abort()", "SIGABRT"), ("*(volatile int *)0 = 1", "SIGSEGV")]
-)
-def test_a_library_that_ends_the_process_is_a_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, signal: str
-) -> None:
-    source = f"#include <stdlib.h>\n__attribute__((constructor)) void go(void) {{ {call}; }}"
-    library = built(tmp_path / "lib", "libbroken.so", source)
-    body = PACKAGE.format(f"return Path({str(library)!r})")
-    found = survey_with_plugin(tmp_path, monkeypatch, body)
-    assert found.state == "crash"
-    assert f"ended by signal {signal}" in str(found.reason)
-    assert found.fix == (
-        "pip uninstall -y onnxruntime onnxruntime-qnn && pip install 'edgekit-onnx[qnn]'"
-    )
-
-
-def survey_with_plugin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
-) -> probe.Status:
-    """Survey with a package in the place of onnxruntime-qnn, and give qnn's status."""
-    (tmp_path / "onnxruntime_qnn.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    call = child.call
-
-    def impatient(function: str, *args: Any, timeout_s: float) -> Any:
-        hangs = args[:1] == ("qnn",) and "sleep" in source
-        return call(function, *args, timeout_s=1.0 if hangs else timeout_s)
-
-    monkeypatch.setattr(child, "call", impatient)
-    found = {status.alias: status for status in probe.survey().providers}
-    assert found["cpu"].state == "ready"
-    return found["qnn"]
-
-
-def test_an_onnxruntime_that_crashes_on_import_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "onnxruntime.py").write_text("import os; os.abort()")
-    monkeypatch.syspath_prepend(tmp_path)
-    found = probe.survey()
-    assert found.onnxruntime is None
-    assert {status.state for status in found.providers} == {"crash"}
-    assert "imports onnxruntime ended by signal SIGABRT" in str(found.providers[0].reason)
-
-
-def test_a_child_answers_and_its_noise_is_no_part_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "noisy.py").write_text(
-        "import os\n"
-        "def double(x):\n    os.write(1, b'noise')\n    print('more')\n    return 2 * x\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert child.call("noisy:double", [1, "ü"], timeout_s=30) == [1, "ü", 1, "ü"]
 
 
 def test_the_loader_names_what_is_missing() -> None:

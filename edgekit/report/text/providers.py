@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.report.text import table
 
 if TYPE_CHECKING:
-    from edgekit.runtime.probe import Device, Status, Survey, Trial
+    from edgekit.runtime.survey import Device, Status, Survey, Trial
 
 STATES = {
     "ready": "ready",
