@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import FeedError
+from edgekit.reference import fixed_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +30,13 @@ def make_feeds(
     lengths = _lengths(signature, batch, axes)
     if reference is None:
         return signature.check(signature.sample(seed, batch, lengths))
-    feeds = dict(reference)
+    feeds, fixed = dict(reference), fixed_batch(signature)
     for spec in signature.inputs:
         if spec.name in feeds:
-            feeds[spec.name] = _resize(
-                np.asarray(feeds[spec.name]), spec, lengths, signature.fixed_batch
-            )
+            array = np.asarray(feeds[spec.name])
+            if fixed and array.ndim and len(array) not in (0, fixed):
+                array = np.take(array, np.arange(fixed) % len(array), axis=0)
+            feeds[spec.name] = resize(array, spec, lengths)
     return signature.check(feeds)
 
 
@@ -55,7 +57,7 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
                 f"give the batch {axes[first]}, and no length for {first!r}."
             )
         return {**axes, first: batch}
-    fixed = signature.fixed_batch or 1  # a model without a batch axis takes one sample
+    fixed = fixed_batch(signature) or 1  # a model without a batch axis takes one sample
     if batch != fixed:
         raise FeedError(
             f"The batch {batch} was asked for and the model's is fixed to {fixed} "
@@ -65,17 +67,12 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
     return dict(axes)
 
 
-def _resize(
-    array: np.ndarray[Any, Any],
-    spec: TensorSpec,
-    lengths: Mapping[str, int],
-    fixed_batch: int | None,
+def resize(
+    array: np.ndarray[Any, Any], spec: TensorSpec, lengths: Mapping[str, int]
 ) -> np.ndarray[Any, Any]:
+    """Cut an array to the lengths of its free axes, or repeat it from its start to fill them."""
     for index, axis in enumerate(spec.shape[: array.ndim]):
         size = array.shape[index]
-        wanted = lengths.get(axis, size) if isinstance(axis, str) else size
-        if index == 0 and fixed_batch:
-            wanted = fixed_batch
-        if size and wanted != size:
-            array = np.take(array, np.arange(wanted) % size, axis=index)
+        if isinstance(axis, str) and size and lengths.get(axis, size) != size:
+            array = np.take(array, np.arange(lengths[axis]) % size, axis=index)
     return np.ascontiguousarray(array)

@@ -16,6 +16,8 @@ import numpy as np
 from edgekit.signature import format_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.signature import Outputs
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,6 +86,11 @@ def compare(expected: Outputs, actual: Outputs, tolerance: Tolerance) -> tuple[O
     return tuple(
         compare_output(name, array, actual.get(name), tolerance) for name, array in expected.items()
     )
+
+
+def worst(outputs: Sequence[OutputParity]) -> OutputParity:
+    """Keep the evidence that failed, else the one with the largest error."""
+    return max(outputs, key=lambda output: (not output.passed, output.max_abs_error or 0.0))
 
 
 def compare_output(

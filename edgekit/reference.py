@@ -41,21 +41,27 @@ class Reference:
         files.save_arrays(path, {"inputs": self.inputs, "outputs": self.outputs})
 
     def batches(self, signature: Signature, size: int) -> Iterator[Reference]:
-        """Split the samples into batches of `size`, or of the length that the model fixes.
+        """Split the samples into batches of `size`, the last of which starts early to be full.
 
-        A batch that a fixed length leaves over is left out; a model without a batch axis is one
-        case.
+        A model whose batch is fixed gets batches of that; one without a batch axis is one case.
         """
-        fixed = signature.fixed_batch
-        batched = signature.batched or fixed is not None
-        count = len(next(iter(self.inputs.values()))) if batched else 1
-        size = fixed or size
-        if not batched or size >= count:
+        count = len(next(iter(self.inputs.values()))) if self.inputs else 0
+        if not signature.batched:
+            size = fixed_batch(signature)
+        if not size or size >= count:
             yield self
             return
-        for start in range(0, count - size + 1 if fixed else count, size):
-            rows = slice(start, start + size)
+        for start in range(0, count, size):
+            first = min(start, count - size)
+            rows = slice(first, first + size)
             yield Reference(
                 {name: array[rows] for name, array in self.inputs.items()},
                 {name: array[rows] for name, array in self.outputs.items()},
             )
+
+
+def fixed_batch(signature: Signature) -> int:
+    """Give the one length that the first axis of everything is fixed to, or 0."""
+    firsts = {s.shape[0] if s.shape else 0 for s in (*signature.inputs, *signature.outputs)}
+    first = firsts.pop()
+    return first if isinstance(first, int) and not firsts else 0

@@ -73,13 +73,6 @@ class Signature:
         )
 
     @property
-    def fixed_batch(self) -> int | None:
-        """How many samples a run takes, where axis 0 of everything is one fixed length."""
-        firsts = {spec.shape[0] if spec.shape else 0 for spec in (*self.inputs, *self.outputs)}
-        first = firsts.pop() if len(firsts) == 1 else 0
-        return first if isinstance(first, int) and first else None
-
-    @property
     def free_axes(self) -> tuple[str, ...]:
         """The names of the inputs' free axes, in order of appearance."""
         axes = itertools.chain.from_iterable(spec.shape for spec in self.inputs)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="Examples: edgekit validate | edgekit validate artifacts/cnn --variant int8 | "
-    "edgekit validate small.onnx --against model.onnx"
+    "edgekit validate --provider all | edgekit validate small.onnx --against model.onnx | "
+    "edgekit validate --worst-case | edgekit validate artifacts/cnn --provider webgpu --debug"
 )
 @options.model_argument
 @options.variant_option
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 )
 @click.option("--atol", type=float, help="Absolute tolerance instead of the precision's own.")
 @click.option("--rtol", type=float, help="Relative tolerance instead of the precision's own.")
+@click.option(
+    "--worst-case",
+    is_flag=True,
+    help="Try edge inputs too: zeros, large, denormal, repeated, shortest, longest, ...",
+)
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Find the node and layer that a failure comes from, by bisection (needs onnx-ir).",
+)
+@options.seed_option
 @options.json_option
 @click.pass_context
 def validate(
@@ -41,12 +53,17 @@ def validate(
     against: Path | None,
     atol: float | None,
     rtol: float | None,
+    worst_case: bool,
+    debug: bool,
+    seed: int,
     as_json: bool,
     **run: Unpack[RunOptions],
 ) -> None:
     """Compare MODEL's variants with the outputs that Keras gave.
 
-    Exit code 1 where a variant is outside of its tolerance.
+    At several batch sizes, and at other lengths of free axes, where the float variant on the CPU
+    says what is expected. `--provider all` takes every provider that is ready here. Exit code 1
+    where a variant is outside of its tolerance.
     """
     from edgekit.parity import Tolerance
     from edgekit.report import json
@@ -60,6 +77,9 @@ def validate(
         reference=reference,
         against=against,
         tolerance=Tolerance(atol or 0.0, rtol or 0.0) if given else None,
+        worst_case=worst_case,
+        debug=debug,
+        seed=seed,
         **run,
     )
     options.emit(lambda: json.parity(report), lambda: parity(report), as_json=as_json)

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit.errors import CompileError
 from edgekit.feeds import make_feeds
+from edgekit.reference import fixed_batch
 from edgekit.runtime.runner import RunOptions, open_runner
 from edgekit.runtime.shapes import fix_axes
 
@@ -74,7 +75,7 @@ def _samples(
         make_feeds(
             signature,
             reference=_turned(reference, signature, batch * seed),
-            batch=batch if _batch_axes(signature) else signature.fixed_batch or 1,
+            batch=batch if _batch_axes(signature) else fixed_batch(signature) or 1,
             axes=axes,
             seed=seed,
         )

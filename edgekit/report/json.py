@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
     from edgekit.runtime.survey import Survey
-    from edgekit.validation import ParityReport
+    from edgekit.verdicts import ParityReport
 
 
 def dumps(value: Any) -> str:
@@ -48,31 +48,48 @@ def plain(value: Any) -> Any:
 
 
 def parity(report: ParityReport) -> dict[str, Any]:
-    """`passed`, `provider`, and `outputs` with a row a variant, batch size and output."""
+    """`passed`, `variants` with their failures, `refused`, and a row an output of each check."""
     return {
         "passed": report.passed,
         "model": report.model,
-        "provider": report.variants[0].provider,
+        "provider": report.variants[0].provider if report.variants else None,
+        "providers": list(report.providers),
         "variants": [
             {
                 "variant": variant.variant,
                 "precision": variant.precision,
                 "passed": variant.passed,
                 "degenerate": variant.degenerate,
+                "batch_dependent": variant.batch_dependent,
+                "batch_effect": plain(variant.batch_effect),
+                "failures": plain(variant.failures),
+                "asked": variant.asked,
                 "provider": variant.provider,
                 "placement": plain(variant.placement),
                 "tolerance": plain(variant.tolerance),
                 "metric_name": report.metric_name,
                 "metric": variant.metric,
+                "finding": plain(variant.finding),
             }
             for variant in report.variants
         ],
+        "refused": [plain(row) | {"counted": row.counted} for row in report.refused],
         "outputs": [
-            {"variant": variant.variant, "batch": batch} | plain(output)
+            {
+                "variant": variant.variant,
+                "asked": variant.asked,
+                "inputs": check.inputs,
+                "batch": check.batch,
+                "axes": check.axes,
+                "expected_from": check.expected_from,
+                "counted": check.counted,
+            }
+            | plain(output)
             for variant in report.variants
-            for batch, outputs in variant.outputs.items()
-            for output in outputs
+            for check in variant.checks
+            for output in check.outputs
         ],
+        "notes": list(report.notes),
     }
 
 

@@ -31,7 +31,8 @@ class Provider:
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
     write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
-    takes one of its devices a session, `one_run` that one thread at a time may run its sessions.
+    takes one of its devices a session, `one_run` that one thread at a time may run its sessions,
+    `float_precision` what it computes float32 in.
     `device_fix` and `session_fix` say what helps where no device is found or no session is made,
     `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
     an open one.
@@ -55,6 +56,7 @@ class Provider:
     compiles: bool = False
     one_device: bool = False
     one_run: bool = False
+    float_precision: str = "fp32"
     device_fix: str | None = None
     session_fix: str | None = None
     rest: str | None = None
@@ -136,6 +138,7 @@ PROVIDERS = {
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             compiles=True,
             fixed_shapes=True,
+            float_precision="fp16",
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
             session_fix="for attention name a recent NPU: --provider-option soc_model=69",
             licence="Qualcomm's own; not open source",

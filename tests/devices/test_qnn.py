@@ -97,6 +97,12 @@ def test_a_compiled_file_is_for_its_provider_alone(cnn: Bundle) -> None:
     with pytest.raises(ModelError, match="was compiled for the provider 'qnn'"):
         edgekit.open(cnn.path / "model.fp32.qnn.onnx")
     assert [each.variant for each in edgekit.validate(cnn.path).variants] == ["fp32"]
+    both = edgekit.validate(cnn.path, **QNN)
+    assert both.passed
+    assert [(each.variant, each.outputs.keys() >= {4}) for each in both.variants] == [
+        ("fp32", True),
+        ("fp32-qnn", False),
+    ]
 
 
 def test_a_plain_file_is_compiled_for_the_axes_that_are_given(tmp_path: Path) -> None:

@@ -1,0 +1,221 @@
+"""Where two files, or two providers of one file, part: the first tensor beyond tolerance.
+
+Inner tensors are made outputs of both, a few at a time, and compared: `search` chooses which,
+`graphs` writes the files, `pair` runs them. What is found is put to the proof: with the expected
+tensor in its place the model's output has to come closer, or the difference is one that heals
+further on (a mask of -1e9 that fp16 holds as -65504), and the search goes on without it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit import parity
+from edgekit.debug import graphs
+from edgekit.debug.pair import Pair, Side, Vanished
+from edgekit.debug.search import first_bad
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.debug.graphs import Node
+    from edgekit.parity import OutputParity, Tolerance
+    from edgekit.signature import Feeds
+
+#: Differences that heal further on are passed over; the one after so many is taken.
+MAX_HEALED = 8
+#: What the output has to gain, in dB, with the expected tensor in the place of the one found.
+GAIN_DB = 1.0
+FP16_MAX = 65504.0
+
+#: What makes a NaN or an infinity out of numbers, by operator.
+NAN_ADVICE = {
+    "Div": "it divides by 0: add an epsilon to the divisor in the layer",
+    "Reciprocal": "it divides by 0: add an epsilon to the divisor in the layer",
+    "Log": "it takes the logarithm of 0 or less: add an epsilon in the layer",
+    "Sqrt": "it takes the root of a negative number: clip it at 0 in the layer",
+    "Pow": "it raises a negative number to a fraction, or beyond what its dtype holds",
+    "Exp": "its input is too large for an exponential: subtract the maximum first",
+    "Softmax": "a row of it is masked everywhere: leave one element of each row unmasked",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The node at which two sides part, with the evidence.
+
+    `kind` is `difference`; `overflow` where our side is not finite because fp16 cannot hold what
+    is expected; `nan` where it is not finite and no such reason is known; `fusion` where the
+    output is right as soon as `tensor` is read, so that onnxruntime does not fuse the nodes
+    around it.
+
+    `tensor` is the first beyond tolerance, `evidence` compares it (None for a fusion), and all
+    that goes into its node agrees: `before_db` is the least SQNR there, `after_db` that of the
+    tensor (None where it is not finite). `leads_to` is the node that makes NaN out of an infinity.
+    `between` are nodes that only our side has, `differences` what is not the same in the two
+    nodes. `failed` is the model's output, `repaired` the same with the expected tensor in the
+    place of ours, None where that could not be run. `looked` has the SQNR of each tensor that was
+    looked at, in topological order, out of `tensors`; `runs` counts the runs of each side.
+    """
+
+    kind: str
+    ours: str
+    theirs: str | None
+    tensor: str
+    node: Node
+    leads_to: Node | None
+    evidence: OutputParity | None
+    before_db: float
+    after_db: float | None
+    between: tuple[Node, ...]
+    differences: tuple[str, ...]
+    failed: OutputParity
+    repaired: OutputParity | None
+    looked: dict[str, float | None]
+    tensors: int
+    runs: int
+    advice: str
+
+
+def locate(ours: Side, theirs: Side | None, feeds: Feeds, tolerance: Tolerance) -> Finding | None:
+    """Find the node at which two sides part on a feed; None where their outputs agree.
+
+    Without a second side, the origin of the first NaN or infinity. Raises `ModelError` for a file
+    that onnx cannot read, or where no inner tensor has a counterpart; `MissingExtraError` without
+    onnx-ir.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgekit-debug-") as folder:
+        pair = Pair(ours, theirs, feeds, tolerance, Path(folder))
+        if pair.failed is None:
+            return None
+        if theirs is None:
+            return _origin(pair)
+        try:
+            found, repaired = _cause(pair)
+        except Vanished as vanished:
+            return _finding(pair, vanished.tensor, kind="fusion")
+        return _finding(pair, found, repaired=repaired)
+
+
+def _cause(pair: Pair) -> tuple[int, OutputParity | None]:
+    """Search for the first bad tensor that the failed output comes closer without."""
+    healed = 0
+    while True:
+        found = first_bad(
+            pair.shared.ancestors, pair.shared.parents, pair.start, pair.probe, ignore=healed
+        )
+        proof = pair.repaired(found)
+        last = found == pair.start or healed.bit_count() == MAX_HEALED
+        if last or not _heals(pair, found, proof):
+            return found, proof[1] if proof else None
+        healed |= 1 << found
+
+
+def _heals(pair: Pair, found: int, proof: tuple[OutputParity, OutputParity] | None) -> bool:
+    """Whether a difference is none of the output's: it is gone before, or the output keeps its own.
+
+    What is not finite, and what cannot be put to the proof, is taken for a cause.
+    """
+    evidence = pair.evidence[found]
+    if proof is None:
+        return pair.heals(found)
+    control, repaired = proof
+    if repaired.passed or (evidence is not None and evidence.failure == "nan"):
+        return False
+    if control.sqnr_db is None or repaired.sqnr_db is None:
+        return repaired.sqnr_db is None
+    return repaired.sqnr_db < control.sqnr_db + GAIN_DB
+
+
+def _origin(pair: Pair) -> Finding:
+    """Search for the first NaN, then for the first infinity that it was made of."""
+    shared = pair.shared
+    found = first_bad(shared.ancestors, shared.parents, pair.start, pair.probe)
+    infinite = [
+        tensor
+        for tensor, evidence in pair.evidence.items()
+        if shared.parents[found] >> tensor & 1 and evidence is not None and evidence.inf_count
+    ]
+    if not infinite or pair.infinities:
+        return _finding(pair, found)
+    pair.infinities = True
+    first = first_bad(shared.ancestors, shared.parents, min(infinite), pair.probe)
+    return _finding(pair, first, leads_to=graphs.node_of(pair.left, shared.ours[found]))
+
+
+def _finding(
+    pair: Pair,
+    found: int,
+    *,
+    kind: str = "difference",
+    repaired: OutputParity | None = None,
+    leads_to: Node | None = None,
+) -> Finding:
+    shared, evidence = pair.shared, pair.evidence.get(found)
+    name = shared.ours[found]
+    node = graphs.node_of(pair.left, name)
+    if evidence is not None and evidence.failure == "nan":
+        kind = "overflow" if _overflows(pair, found) else "nan"
+    differences: tuple[str, ...] = ()
+    if not pair.same_file and evidence is not None:
+        differences = tuple(graphs.differences(pair.left, pair.right, name, shared.theirs[found]))
+    seen = {i: e for i, e in sorted(pair.evidence.items()) if e is not None}
+    into = [e.sqnr_db for i, e in seen.items() if shared.parents[found] >> i & 1]
+    assert pair.failed is not None
+    return Finding(
+        kind=kind,
+        ours=pair.ours.label,
+        theirs=pair.theirs.label if pair.theirs else None,
+        tensor=name,
+        node=node,
+        leads_to=leads_to,
+        evidence=evidence,
+        before_db=min((db for db in into if db is not None), default=parity.MAX_SQNR_DB),
+        after_db=evidence.sqnr_db if evidence else None,
+        between=graphs.between(pair.left, name, shared.ours),
+        differences=differences,
+        failed=pair.failed,
+        repaired=repaired,
+        looked={shared.ours[i]: e.sqnr_db for i, e in seen.items()},
+        tensors=len(shared.ours),
+        runs=pair.runs,
+        advice=_advice(pair, kind, node, differences),
+    )
+
+
+def _overflows(pair: Pair, found: int) -> bool:
+    half = pair.actual[found].dtype == np.float16 or pair.ours.precision == "fp16"
+    expected = pair.expected.get(found)
+    return half and expected is not None and bool(np.abs(expected).max() > FP16_MAX)
+
+
+def _advice(pair: Pair, kind: str, node: Node, differences: Sequence[str]) -> str:
+    """Say what to do: the first row that applies."""
+    keep = f"keep the node in float: edgekit quantize ... --exclude {node.name}"
+    provider = pair.ours.options.get("provider", "cpu")
+    rows = (
+        (
+            kind == "fusion",
+            f"onnxruntime fuses the nodes around it into one that is wrong on {provider}: report "
+            "it to onnxruntime, and take another provider or variant until it is mended",
+        ),
+        (kind == "overflow", f"{keep} (fp16 holds no more than {FP16_MAX:g})"),
+        (
+            pair.theirs is None,
+            NAN_ADVICE.get(node.op_type, "look at what its layer does to these inputs"),
+        ),
+        (
+            pair.same_file,
+            f"report the node to onnxruntime as a defect of {provider}; until then run the model "
+            "on another provider",
+        ),
+        (pair.ours.precision == "int8", f"{keep}, or calibrate with inputs as wide as these"),
+        (pair.ours.precision == "fp16", keep),
+        (bool(differences), "mend what differs in the node, or export the file again"),
+    )
+    return next((text for applies, text in rows if applies), "compare the two nodes by hand")
