@@ -24,7 +24,7 @@ COMPUTES = {"webgpu": "fp32", "qnn": "fp16", "openvino": "fp32"}
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `-m` does not ask for by name; "not keras" asks for no device."""
     asked = str(config.getoption("-m"))
-    marks = {*OPTIONS, "cuda"}
+    marks = {*OPTIONS, "cuda", "xnnpack"}
     left_out = [
         item
         for item in items
