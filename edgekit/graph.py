@@ -53,6 +53,11 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
     `axes` gives free axes a length for `macs`; left out, the batch is 1 and any other axis
     what `Signature.sample` gives it. Raises `ModelError` for a file that is no model.
     """
+    if path.suffix == ".ort":
+        raise ModelError(
+            f"The file {str(path)!r} is in onnxruntime's own format, which is no ONNX graph: "
+            "inspect the .onnx file that it was compiled from."
+        )
     with open_runner(path) as runner:
         signature = runner.signature
     with needs_extra("inspect a model", "quantize"):

@@ -214,7 +214,7 @@ def open_runner(
     provider_options: Mapping[str, Any] | None = None,
     replicas: int = 1,
 ) -> Runner:
-    """Open a bundle's variant, or an `.onnx` file, on a provider, or on several in order.
+    """Open a bundle's variant, or an `.onnx` or `.ort` file, on one or several providers in order.
 
     `provider=("tensorrt", "cuda")` lets the second run what the first cannot, `allow_fallback`
     puts the CPU last, `provider_options` is `{"KEY": value}`, or `{"PROVIDER": {"KEY": value}}`

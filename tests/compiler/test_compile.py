@@ -72,6 +72,14 @@ def test_a_plain_file_gets_one_beside_itself_and_is_left_as_it_is(classifier: Pa
     assert compile_model(classifier, style="fixed", force=True).path == made.path
 
 
+def test_an_ort_file_opens_and_has_nothing_to_inspect(classifier: Path) -> None:
+    made = compile_model(classifier, style="fixed")
+    assert edgekit.validate(made.path, against=classifier).passed
+    refused = run("inspect", made.path)
+    assert refused.exit_code == 3
+    assert "inspect the .onnx file" in refused.stderr
+
+
 def test_a_name_that_tells_another_format_is_refused(classifier: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"does not end in '\.ort'"):
         compile_model(classifier, style="fixed", out=tmp_path / "out.onnx")
