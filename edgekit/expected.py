@@ -66,18 +66,9 @@ class Subject:
             return True
         return self.bundle.variant(variant) in self.bundle.variants_on(provider)
 
-    def cases_of(self, variant: str | None, runner: Runner, found: list[Case]) -> list[Case]:
-        """Give the cases of the lengths that a variant was compiled for; of any other, all."""
-        if self.bundle is None or not self.bundle.variant(variant).axes:
-            return found
-        return [
-            case
-            for case in found
-            if all(
-                spec.fits(case.batches[0].inputs[spec.name].shape)
-                for spec in runner.signature.inputs
-            )
-        ]
+    def has_lengths(self, variant: str | None) -> bool:
+        """Whether a variant was compiled for lengths of its own."""
+        return self.bundle is not None and bool(self.bundle.variant(variant).axes)
 
     def precision_of(self, variant: str | None) -> str:
         """Tell the precision that decides what counts as equal."""
@@ -97,6 +88,15 @@ class Subject:
     def open(self, variant: str | None, **options: Unpack[RunOptions]) -> Runner:
         """Open a variant, or the file."""
         return open_runner(self.bundle or self.model, variant=variant, **options)
+
+
+def fitting(found: list[Case], signature: Signature) -> list[Case]:
+    """Leave out the cases of lengths that a signature does not have."""
+    return [
+        case
+        for case in found
+        if all(spec.fits(case.batches[0].inputs[spec.name].shape) for spec in signature.inputs)
+    ]
 
 
 class Expected:

@@ -86,6 +86,21 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
     )
 
 
+def fix_shapes(source: Path, target: Path, signature: Signature) -> None:
+    """Write a model with the shapes of a signature in the place of its inputs' free axes.
+
+    The weights are in memory once, and in the file: external data is no longer external.
+    """
+    with needs_extra("fix the axes of a model", "quantize"):
+        import onnx
+        from onnxruntime.tools import onnx_model_utils as tools
+    model = onnx.load(source)
+    for spec in signature.inputs:
+        tools.make_input_shape_fixed(model.graph, spec.name, list(spec.shape))
+    tools.fix_output_shapes(model)
+    onnx.save(model, target)
+
+
 def _nodes(graph: Any) -> Iterator[Any]:
     for node in graph.node:
         yield node

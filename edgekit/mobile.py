@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError, needs_extra, one_line
+from edgekit.graph import fix_shapes
 from edgekit.runtime.runner import open_runner
 from edgekit.runtime.shapes import fix_axes
 
@@ -110,18 +111,14 @@ def readiness(path: Path, axes: Mapping[str, int] | None = None) -> MobileReport
 
 def _graph(path: Path, fixed: Signature | None) -> Any:
     """Load a model as onnxruntime's basic optimisations leave it, with the shapes inside."""
-    import onnx
     from onnxruntime.tools import onnx_model_utils as tools
 
     try:
         with tempfile.TemporaryDirectory() as folder:
             given, made = path, Path(folder) / "optimised.onnx"
             if fixed is not None:
-                model = onnx.load(path)
-                for spec in fixed.inputs:
-                    tools.make_input_shape_fixed(model.graph, spec.name, list(spec.shape))
                 given = Path(folder) / "fixed.onnx"
-                onnx.save(model, given)
+                fix_shapes(path, given, fixed)
             tools.optimize_model(given, made)
             return tools.ModelProtoWithShapeInfo(made).model_with_shape_info
     except Exception as error:  # the tools raise whatever they meet
@@ -194,8 +191,8 @@ def _fix_axes_advice(targets: tuple[Readiness, ...], axes: Mapping[str, int]) ->
         return None
     lengths = " and ".join(f"{axis}={length}" for axis, length in axes.items())
     return (
-        f"Fix {lengths} in the app's session options (AddFreeDimensionOverrideByName): more nodes "
-        f"are then taken by {' and '.join(more)}."
+        f"Fix {lengths}, with --fix-axis of `edgekit compile`, or in the session options of an app "
+        f"that opens the .onnx file: more nodes are then taken by {' and '.join(more)}."
     )
 
 

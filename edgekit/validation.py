@@ -19,7 +19,7 @@ from edgekit.cases import REFERENCE, Case
 from edgekit.debug import graphs, locate
 from edgekit.debug.pair import Side
 from edgekit.errors import ModelError, ProviderError
-from edgekit.expected import Expected, Subject
+from edgekit.expected import Expected, Subject, fitting
 from edgekit.metrics import evaluate
 from edgekit.runtime.providers import PROVIDERS, options_by_provider
 from edgekit.runtime.runner import RunOptions
@@ -144,10 +144,11 @@ def _rows(
             continue
         with runner:
             expected.check_inputs(runner)
-            found = found or expected.cases(
-                runner.signature, worst_case=ask.worst_case, seed=ask.seed
-            )
-            mine = subject.cases_of(name, runner, found)
+            if subject.has_lengths(name):
+                own = Expected(subject, expected.reference, expected.against, options)
+                mine = fitting(_cases(own, runner, ask), runner.signature)
+            else:
+                found = mine = found or _cases(expected, runner, ask)
             try:
                 row = _judge(subject, name, label, runner, mine)
             except ProviderError as error:
@@ -156,6 +157,10 @@ def _rows(
                 yield _refusal(subject, name, label, error)
                 continue
             yield _completed(subject, expected, ask, runner, row, mine, here)
+
+
+def _cases(expected: Expected, runner: Runner, ask: _Ask) -> list[Case]:
+    return expected.cases(runner.signature, worst_case=ask.worst_case, seed=ask.seed)
 
 
 def _completed(

@@ -35,7 +35,7 @@ def test_axes_are_fixed_and_the_advice_says_so(tmp_path: Path) -> None:
         assert each.fixed is not None
         assert (each.fixed.taken, each.fixed.sizes, each.fixed.verdict) == (2, (2,), "yes")
     fix, ship = report.advice
-    assert "batch=1" in fix
+    assert "Fix batch=1" in fix
     assert all(target in fix for target in TARGETS)
     assert "--style runtime" in ship
 

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of --format ort: the processor that its optimisations are for.",
 )
-@click.option("--precision", help="Of a plain file, such as int8: what counts as the same answer.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    help="Of a plain file: what counts as the same answer.",
+)
 @options.out_option
 @options.force_option
 @options.json_option

@@ -90,8 +90,8 @@ def compile_model(
     Without `style`, for the `provider` of the `options` and for fixed axes: those of `axes`, the
     batch 1, and the reference's lengths. With `style`, as a `.ort` file for the CPU of a
     `platform`, `"arm"` or `"amd64"`: `"fixed"` has all optimisations in it, `"runtime"` keeps
-    back those of nodes that a provider such as NNAPI or CoreML may take; a list of the operators
-    that an onnxruntime built for it needs goes beside the file.
+    back those of nodes that a provider such as NNAPI or CoreML may take, `axes` fixes free axes
+    for good; a list of the operators that an onnxruntime built for it needs goes beside the file.
 
     Without `out` a bundle gets the result as a variant (`model.int8.qnn.onnx`) and a file gets it
     beside itself. `precision` tells that of a plain file, and with it what counts as the same
@@ -101,6 +101,8 @@ def compile_model(
     `ProviderError` where the provider cannot run all of it, `OutputError` for an existing output.
     Nothing is written then.
     """
+    if precision not in (None, *parity.TOLERANCES):
+        raise ValueError(f"precision is {precision!r}, one of {', '.join(parity.TOLERANCES)}")
     writer = writer_of(style, platform, options)
     job = _plan(model, variant, out, writer)
     files.check_free(job.target, force=force)

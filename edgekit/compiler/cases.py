@@ -40,7 +40,7 @@ class Case:
 
 
 def make_case(source: Path, origin: Bundle | None, writer: Writer, options: RunOptions) -> Case:
-    """Fix the free axes where the writer needs it, and make samples of that size.
+    """Fix the free axes that the writer needs fixed or that were given, and make samples.
 
     Raises `CompileError` for a free axis whose length nothing tells.
     """
@@ -48,7 +48,7 @@ def make_case(source: Path, origin: Bundle | None, writer: Writer, options: RunO
         feeds = _samples(source, origin, runner.signature, writer, options.get("axes") or {})
         answers = tuple(runner.run(each) for each in feeds)
         signature = runner.signature
-    axes = signature.lengths(feeds[0]) if writer.fixed_axes else {}
+    axes = signature.lengths(feeds[0]) if writer.fixed_axes else dict(options.get("axes") or {})
     run = RunOptions(**{**options, "axes": axes or None, "provider": writer.provider})
     return Case(fix_axes(signature, axes), axes, feeds, answers, run)
 

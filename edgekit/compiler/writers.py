@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import CompileError, needs_extra, one_line
 from edgekit.filesize import model_files
+from edgekit.graph import fix_shapes
 from edgekit.runtime import providers
 from edgekit.runtime.session import compile_session, plan_session
 
@@ -37,7 +38,7 @@ CONFIG = ".required_operators.config"
 class Writer:
     """A format: what variants (`int8-NAME`) and files end in, what runs them, and who writes them.
 
-    `fixed_axes` says that a file has no free axes.
+    `fixed_axes` says that a file cannot have free axes.
     """
 
     name: str
@@ -64,7 +65,7 @@ def writer_of(style: str | None, platform: str, options: RunOptions) -> Writer:
             )
 
         def write_ort(source: Path, target: Path, case: Case) -> None:
-            _write_ort(source, target, STYLES[style], platform)
+            _write_ort(source, target, case, STYLES[style], platform)
 
         short = "" if style == "fixed" else f".{style}"
         name, ending = f"ort{short}".replace(".", "-"), f"{short}.ort"
@@ -98,7 +99,7 @@ def _write_context(source: Path, target: Path, case: Case) -> None:
         )
 
 
-def _write_ort(source: Path, target: Path, style: str, platform: str) -> None:
+def _write_ort(source: Path, target: Path, case: Case, style: str, platform: str) -> None:
     with needs_extra("write a .ort file", "quantize"):
         from onnxruntime.tools import convert_onnx_models_to_ort as converter
     logging.getLogger("ort_format_model.utils").setLevel(logging.WARNING)
@@ -107,6 +108,8 @@ def _write_ort(source: Path, target: Path, style: str, platform: str) -> None:
     # A copy, because the converter makes folders of its own beside its source.
     for file in model_files(source):
         shutil.copyfile(file, work / file.name)
+    if case.axes:  # a session cannot fix those of a .ort file any more
+        fix_shapes(work / source.name, work / source.name, case.signature)
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # it leaves a file open

@@ -72,6 +72,16 @@ def test_a_plain_file_gets_one_beside_itself_and_is_left_as_it_is(classifier: Pa
     assert compile_model(classifier, style="fixed", force=True).path == made.path
 
 
+def test_an_ort_file_keeps_free_axes_unless_they_are_fixed(bundle: Bundle) -> None:
+    made = compile_model(bundle, style="runtime", axes={"batch": 2})
+    with edgekit.open(made.path) as runner:
+        assert runner.signature.inputs[0].shape == (2, 4)
+        assert runner.signature.outputs[0].shape == (2, 3)
+    variant = Bundle.open(bundle.path).variant("fp32-ort-runtime")
+    assert variant.axes == {"batch": 2}
+    assert edgekit.validate(bundle.path).passed
+
+
 def test_an_ort_file_opens_and_has_nothing_to_inspect(classifier: Path) -> None:
     made = compile_model(classifier, style="fixed")
     assert edgekit.validate(made.path, against=classifier).passed
