@@ -143,7 +143,7 @@ class VariantParity:
                     "degenerate",
                     "the reference",
                     "every sample has the same answer, so it proves nothing; "
-                    "export with other reference inputs",
+                    "give other reference inputs",
                 )
             )
         for check in self.checks:

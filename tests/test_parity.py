@@ -90,6 +90,8 @@ def test_sqnr_floor(floor: float, passed: bool) -> None:
         pytest.param([1e-3] * 4, [1.05e-3] * 4, "sqnr", id="small as a whole, 5% off"),
         pytest.param([1e-3] * 4, [1.0000001e-3] * 4, None, id="small as a whole"),
         pytest.param([0.0] * 4, [1e-9] * 4, None, id="zeros, nearly"),
+        pytest.param([1e-39] * 4, [0.0] * 4, None, id="denormal, flushed"),
+        pytest.param([1e-39] * 4, [1e-3] * 4, "tolerance", id="denormal, not flushed"),
         pytest.param([0.0] * 4, [1e-3] * 4, "tolerance", id="zeros, not really"),
     ],
 )

@@ -211,8 +211,8 @@ def _advice(pair: Pair, kind: str, node: Node, differences: Sequence[str]) -> st
         ),
         (
             pair.same_file,
-            f"report the node to onnxruntime as a defect of {provider}; until then run the model "
-            "on another provider",
+            f"try it with fixed axes (--fix-axis), or on another provider, and report the node to "
+            f"onnxruntime as a defect of {provider}",
         ),
         (pair.ours.precision == "int8", f"{keep}, or calibrate with inputs as wide as these"),
         (pair.ours.precision == "fp16", keep),

@@ -94,9 +94,9 @@ def _by_provider(report: ParityReport) -> Any:
 
 
 def _worst_cases(report: ParityReport) -> list[Any]:
-    """A row a variant and edge, the worst of its shapes; then the worst of all in a sentence."""
+    """A row a variant and edge, the worst of its shapes; then the worst of all that count."""
     rows: list[tuple[Any, ...]] = []
-    ranked: list[tuple[bool, float, str]] = []
+    ranked: list[tuple[int, float, str]] = []
     for variant in report.variants:
         edges = dict.fromkeys(c.inputs for c in variant.compared if c.inputs != REFERENCE)
         for edge in edges:
@@ -109,8 +109,8 @@ def _worst_cases(report: ParityReport) -> list[Any]:
             found = variant.worst(edge)
             if found and found[1].sqnr_db is not None:
                 name = f"{variant.variant} on {variant.asked}: {found[0].where}"
-                failed = counted and not passed
-                ranked.append((not failed, found[1].sqnr_db, name))
+                rank = 2 if not counted else int(passed)
+                ranked.append((rank, found[1].sqnr_db, name))
     columns = ("provider", "variant", "inputs", "max abs error", "where", "SQNR dB", "allowed")
     parts: list[Any] = [table((*columns, "parity"), rows)]
     if ranked:
