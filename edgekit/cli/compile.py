@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 )
 @options.model_argument
 @options.variant_option
-@click.option("--provider", help="The provider to compile for: qnn, openvino, tensorrt.")
+@click.option("--provider", help="The provider to compile for: qnn or openvino.")
 @click.option("--format", "form", type=click.Choice(["ort"]), help="A .ort file for a phone's CPU.")
 @options.fix_axis_option
 @options.provider_options_option

@@ -21,7 +21,8 @@ onnxruntime's `session.x64quantprecision`, and that setting costs up to a quarte
 bits cost up to 5 dB of some 45, give the same answers on every CPU without a setting, and are as
 fast as 8.
 
-npu-int8 rounds a mask's large negative number too: a masked Transformer loses its signal, which the
+The kernels for the uint8 weights of npu-int8 add in 32 bits, and are slower for it. It rounds a
+mask's large negative number too: a masked Transformer loses its signal, which the
 parity of the result says; fp16 is for those.
 """
 

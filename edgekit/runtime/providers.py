@@ -95,7 +95,6 @@ PROVIDERS = {
             wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_tensorrt.so",
-            compiles=True,
             driver="libcuda.so.1",
             preload=("tensorrt_libs",),
             device_fix=_NVIDIA,

@@ -7,7 +7,7 @@ driver=/usr/lib/chromium/vk_swiftshader_icd.json
 
 if [ -n "${VK_ICD_FILENAMES:-}" ]; then
     driver=$VK_ICD_FILENAMES
-elif [ ! -f "$driver" ] || ! ldconfig -p | grep -q 'libvulkan\.so\.1'; then
+elif [ ! -f "$driver" ] || ! PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libvulkan\.so\.1'; then
     install="apt-get install -y --no-install-recommends $packages"
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
         echo "WebGPU needs a Vulkan device. Debian's packages $packages bring one in software:" >&2
