@@ -2,7 +2,8 @@
 
     python benchmarks/applications.py [--models VGG16 NASNetLarge] [--size 0] [--limit-gib 8]
 
-Each is a process of its own, untrained and with logits as its answer; `s` is the export alone, with
+Each is a process of its own, untrained but for the statistics of one batch (without which a deep
+one answers chaos), and with logits as its answer; `s` is the export alone, with
 its checks, and `peak` the most memory that the process held. `--size` is the side of the pictures,
 the least that every model takes where it is left out; 0 is each model's own. A model that takes
 more than the limit is stopped, and says so.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import children
+import numpy as np
 
 HEAD = f"{'model':20} weights MiB       s  peak MiB   nodes  Transposes  max error  SQNR dB"
 #: Inception's valid convolutions leave nothing of a smaller picture.
@@ -34,12 +36,26 @@ def names() -> list[str]:
 
 
 def build(name: str, size: int) -> Any:
-    """Make one untrained."""
+    """Make one whose batch normalisations know the statistics of one batch."""
     import keras
 
+    keras.utils.set_random_seed(0)
     shape = {"input_shape": (size, size, 3)} if size else {}
     make = getattr(keras.applications, name)
-    return make(weights=None, classifier_activation=None, **shape)
+    model = make(weights=None, classifier_activation=None, **shape)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+        elif isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    model(pixels(model, 8), training=True)
+    return model
+
+
+def pixels(model: Any, count: int) -> np.ndarray[Any, Any]:
+    """Make pictures of noise."""
+    shape = (count, *(side or 224 for side in model.input_shape[1:]))
+    return np.random.default_rng(count).uniform(0, 255, shape).astype(np.float32)
 
 
 def measure(name: str, size: int, limit_gib: float) -> str:
@@ -55,11 +71,12 @@ def child(name: str, size: int) -> None:
     import edgekit
 
     model = build(name, size)
+    pictures = pixels(model, 4)
     weights = sum(4 * weight.numpy().size for weight in model.weights) / 2**20
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         start = time.perf_counter()
-        made: Any = edgekit.export(model, path)
+        made: Any = edgekit.export(model, path, reference={model.inputs[0].name: pictures})
         seconds = time.perf_counter() - start
         nodes = Counter(n.op_type for n in onnx.load(path, load_external_data=False).graph.node)
     outputs = [output for case in made.parity.values() for output in case]
