@@ -2,11 +2,10 @@
 
     python benchmarks/applications.py [--models VGG16 NASNetLarge] [--size 0] [--limit-gib 8]
 
-Each is a process of its own, untrained but for the statistics of one batch (without which a deep
-one answers chaos), and with logits as its answer; `s` is the export alone, with
-its checks, and `peak` the most memory that the process held. `--size` is the side of the pictures,
-the least that every model takes where it is left out; 0 is each model's own. A model that takes
-more than the limit is stopped, and says so.
+Each is a process of its own, with random weights, the statistics of a batch, and logits as its
+answer; `s` is the export alone, with its checks, and `peak` the most memory that the process held.
+`--size` is the side of the pictures, the least that every model takes where it is left out; 0 is
+each model's own. A model that takes more than the limit is stopped, and says so.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ import numpy as np
 HEAD = f"{'model':20} weights MiB       s  peak MiB   nodes  Transposes  max error  SQNR dB"
 #: Inception's valid convolutions leave nothing of a smaller picture.
 LEAST = 75
+#: What a normalised layer is scaled by. At 1, two hundred untrained layers on top of each other
+#: make any answer of a rounding of the input, in Keras too.
+GAIN = 0.2
 
 
 def names() -> list[str]:
@@ -46,6 +48,8 @@ def build(name: str, size: int) -> Any:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
+            if layer.scale:
+                layer.gamma.assign(GAIN * np.ones(layer.gamma.shape))
         elif isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     model(pixels(model, 8), training=True)
