@@ -16,7 +16,6 @@ matches. This module never opens a model.
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,15 @@ class Manifest:
 
     def to_json(self) -> str:
         """Write the manifest as text: two equal manifests give the same bytes."""
+        import json
+
         return json.dumps({"format": FORMAT} | dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> Manifest:
         """Read and check a manifest; raises `BundleError` that names the key at fault."""
+        import json
+
         try:
             raw = json.loads(text)
         except ValueError as error:

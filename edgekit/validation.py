@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from edgekit import parity
 from edgekit.bundle import Bundle
@@ -21,6 +21,7 @@ from edgekit.runtime.runner import Runner, open_runner
 if TYPE_CHECKING:
     from edgekit.parity import OutputParity, Tolerance
     from edgekit.runtime.placement import Placement
+    from edgekit.runtime.runner import RunOptions
 
 #: Samples made for a model that has no reference of its own.
 SAMPLES = 4
@@ -67,20 +68,18 @@ class ParityReport:
 def validate(
     model: str | Path | Bundle,
     *,
-    provider: str = "cpu",
     variant: str | None = None,
     reference: str | Path | None = None,
     against: str | Path | None = None,
     tolerance: Tolerance | None = None,
     precision: str | None = None,
-    threads: int | None = None,
-    allow_fallback: bool = False,
+    **run: Unpack[RunOptions],
 ) -> ParityReport:
     """Compare a model with its reference, at batch size 1 and at all samples at once.
 
     Every variant of a bundle is checked, or the one named. `tolerance` replaces the one that goes
     with a variant's precision (`parity.TOLERANCES`); `precision` tells that of a plain file, else
-    fp32. Raises an `EdgekitError` where a variant
+    fp32. `run` is how the model is run (`RunOptions`). Raises an `EdgekitError` where a variant
     cannot be opened or run; a difference is a verdict, not an error.
     """
     bundle, variant = _as_bundle(model, variant)
@@ -90,16 +89,12 @@ def validate(
     source = bundle if bundle is not None else Path(str(model))
     found = []
     for name in names:
-        with open_runner(
-            source,
-            provider=provider,
-            variant=name,
-            threads=threads,
-            allow_fallback=allow_fallback,
-        ) as runner:
+        with open_runner(source, variant=name, **run) as runner:
             wanted = _reference(bundle, runner, reference, against)
             known = bundle.variant(name).precision if bundle else "fp32"
             limit = tolerance or parity.TOLERANCES[precision or known]
+            # Before the placement is read: lengths that come from the feeds are part of it.
+            evidence = check(runner, wanted, limit)
             found.append(
                 VariantParity(
                     variant=name or runner.path.name,
@@ -107,7 +102,7 @@ def validate(
                     provider=runner.provider,
                     placement=runner.placement,
                     tolerance=limit,
-                    outputs=check(runner, wanted, limit),
+                    outputs=evidence,
                     metric=evaluate(bundle, runner) if bundle else None,
                 )
             )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli import options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from edgekit.runtime.runner import ProviderOptions
 
 
 @click.command(
@@ -15,7 +21,7 @@ from edgekit.cli import options
 )
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--variant", "variants", multiple=True, help="Variants; left out, all of a bundle.")
-@options.provider_options
+@options.run_options
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
@@ -25,20 +31,17 @@ from edgekit.cli import options
     show_default=True,
     help="Seconds of measuring for each candidate.",
 )
-@click.option("--axis", "axes", multiple=True, metavar="NAME=LENGTH", help="Fix a free axis.")
 @options.seed_option
 @options.json_option
 def bench(
     models: tuple[Path, ...],
     variants: tuple[str, ...],
-    provider: str,
-    allow_fallback: bool,
     threads: int,
     batch: int,
     duration: float,
-    axes: tuple[str, ...],
     seed: int,
     as_json: bool,
+    **run: Unpack[ProviderOptions],
 ) -> None:
     """Time MODELS: each in a process of its own, interleaved, with intervals.
 
@@ -53,14 +56,12 @@ def bench(
         report = benchmark(
             list(models) or [options.model_path(None)],
             variants=variants or "all",
-            provider=provider,
             threads=threads,
             batch=batch,
             duration_s=duration,
-            axes=options.lengths_of(axes),
-            allow_fallback=allow_fallback,
             seed=seed,
             on_progress=lambda done: progress(done, "measuring"),
+            **run,
         )
     record_latencies(report)
     options.emit(lambda: report, lambda: latency(report), as_json=as_json)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli import options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from edgekit.runtime.runner import RunOptions
 
 
 @click.command(
@@ -15,7 +21,7 @@ from edgekit.cli import options
 )
 @options.model_argument
 @options.variant_option
-@options.provider_options
+@options.run_options
 @options.threads_option
 @click.option(
     "--reference", type=click.Path(path_type=Path), help="An .npz with inputs/NAME, outputs/NAME."
@@ -31,14 +37,12 @@ def validate(
     ctx: click.Context,
     model: Path | None,
     variant: str | None,
-    provider: str,
-    allow_fallback: bool,
-    threads: int | None,
     reference: Path | None,
     against: Path | None,
     atol: float | None,
     rtol: float | None,
     as_json: bool,
+    **run: Unpack[RunOptions],
 ) -> None:
     """Compare MODEL's variants with the outputs that Keras gave.
 
@@ -52,13 +56,11 @@ def validate(
     given = atol is not None or rtol is not None
     report = compare(
         options.model_path(model),
-        provider=provider,
         variant=variant,
         reference=reference,
         against=against,
         tolerance=Tolerance(atol or 0.0, rtol or 0.0) if given else None,
-        threads=threads,
-        allow_fallback=allow_fallback,
+        **run,
     )
     options.emit(lambda: json.parity(report), lambda: parity(report), as_json=as_json)
     ctx.exit(0 if report.passed else 1)

@@ -42,7 +42,8 @@ class Candidate:
     """What to time: a bundle's variant or an `.onnx` file, and how to run it.
 
     `threads` is onnxruntime's intra-op count, `batch` the samples of one run, `axes` the length
-    of other free axes by name.
+    of other free axes by name. `provider` may be several with commas; `provider_options` are
+    those of `edgekit.open`.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Candidate:
     batch: int = 1
     allow_fallback: bool = False
     axes: Mapping[str, int] = field(default_factory=dict)
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.batch < 1 or any(size < 1 for size in self.axes.values()):
@@ -132,12 +134,13 @@ def benchmark(
     models: str | Path | Bundle | Candidate | Sequence[str | Path | Bundle | Candidate],
     *,
     variants: str | Sequence[str] | None = None,
-    provider: str = "cpu",
+    provider: str | Sequence[str] = "cpu",
     threads: int = 1,
     batch: int = 1,
     duration_s: float = 2.0,
     axes: Mapping[str, int] | None = None,
     allow_fallback: bool = False,
+    provider_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     on_progress: Callable[[float], None] | None = None,
 ) -> LatencyReport:
@@ -153,7 +156,17 @@ def benchmark(
     """
     if duration_s <= 0:
         raise ValueError(f"duration_s is more than 0, not {duration_s}")
-    template = Candidate("", None, provider, threads, batch, allow_fallback, dict(axes or {}))
+    names = provider if isinstance(provider, str) else ",".join(provider)
+    template = Candidate(
+        "",
+        None,
+        names,
+        threads,
+        batch,
+        allow_fallback,
+        dict(axes or {}),
+        dict(provider_options or {}),
+    )
     candidates = candidates_of(models, variants, template)
     plan = timing.Plan(duration_s)
     progress = on_progress or (lambda part: None)
@@ -258,6 +271,7 @@ def _start(
         batch=candidate.batch,
         allow_fallback=candidate.allow_fallback,
         axes=dict(candidate.axes),
+        provider_options=dict(candidate.provider_options),
         seed=seed,
     )
     limit_s = min(WARM_LIMIT_S, plan.duration_s)

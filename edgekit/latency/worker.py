@@ -207,6 +207,7 @@ class _Child:
         batch: int,
         allow_fallback: bool,
         axes: dict[str, int],
+        provider_options: dict[str, Any],
         seed: int,
     ) -> dict[str, Any]:
         """Open the model, and run it once; both are timed apart, imports in neither."""
@@ -219,13 +220,18 @@ class _Child:
         feed = functools.partial(make_feeds, reference=known, batch=batch, axes=axes, seed=seed)
         feeds: Feeds = {}
         fixed: dict[str, int] = {}
-        if providers.resolve(provider).fixed_shapes:
+        if any(row.fixed_shapes for row in providers.rows_of(provider)):
             with open_runner(file, threads=threads) as probe:
                 feeds = feed(probe.signature)
                 fixed = probe.signature.lengths(feeds)
         start = time.perf_counter_ns()
         runner = open_runner(
-            file, provider=provider, threads=threads, allow_fallback=allow_fallback, axes=fixed
+            file,
+            provider=provider,
+            threads=threads,
+            allow_fallback=allow_fallback,
+            axes=fixed,
+            provider_options=provider_options,
         )
         loaded = time.perf_counter_ns()
         feeds = feeds or feed(runner.signature)

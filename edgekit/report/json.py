@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
+    from edgekit.runtime.survey import Survey
     from edgekit.validation import ParityReport
 
 
@@ -73,6 +74,12 @@ def parity(report: ParityReport) -> dict[str, Any]:
             for output in outputs
         ],
     }
+
+
+def survey(found: Survey) -> dict[str, Any]:
+    """`passed`, `onnxruntime`, `wheels`, `conflict`, and `providers` with a row a provider."""
+    value: dict[str, Any] = plain(found)
+    return {"passed": found.passed, "conflict": found.conflict} | value
 
 
 def inference(result: Inference) -> dict[str, Any]:

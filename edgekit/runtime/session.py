@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, FeedError, ModelError, ProviderError, one_line, require
 from edgekit.runtime import providers
+from edgekit.runtime.placement import (
+    Opened,
+    Placement,
+    main_provider,
+    nodes_by_provider,
+    unplaced_nodes,
+)
+from edgekit.runtime.turns import TURN, InTurns
 from edgekit.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-#: What onnxruntime puts before the cause: its own name, a code, and the path again.
-_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+    from edgekit.bundle import Bundle
+
+#: What onnxruntime puts before the cause: its own name and a code, which a plugin repeats after a
+#: place in its source, and the path; then the place and the condition of an assertion.
+_PREFIX = re.compile(r"^.*\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+_ASSERTION = re.compile(r"^/\S+:\d+ (.* was false\. |.*?\) )")
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -34,8 +46,10 @@ DTYPES = {
 
 def model_file(model: str | Path | Bundle, variant: str | None = None) -> Path:
     """Give the `.onnx` file of a model once it is known to be there and undamaged."""
-    path = Path() if isinstance(model, Bundle) else Path(model)
-    if isinstance(model, Bundle) or path.is_dir():
+    path = Path(model) if isinstance(model, (str, Path)) else model.path
+    if path.is_dir():
+        from edgekit.bundle import Bundle
+
         bundle = model if isinstance(model, Bundle) else Bundle.open(path)
         return bundle.file(bundle.variant(variant).file)
     if not path.exists():
@@ -71,7 +85,7 @@ def engine_errors(path: Path, provider: str) -> Iterator[None]:
 
 def engine_reason(error: BaseException) -> str:
     """Give the cause in an error of onnxruntime, without its code and the path."""
-    return _PREFIX.sub("", one_line(error))
+    return _ASSERTION.sub("", _PREFIX.sub("", one_line(error)))
 
 
 def read_signature(session: Any, path: Path) -> Signature:
@@ -98,51 +112,193 @@ def _spec(arg: Any, path: Path, batch: str | None) -> TensorSpec:
     return TensorSpec(arg.name, DTYPES[arg.type], shape)
 
 
-def open_session(
+@dataclass(frozen=True)
+class Plan:
+    """What a model is opened with: the file, its providers in order, and their options.
+
+    `threads` is onnxruntime's intra-op count, `options` the provider options by alias, `fallback`
+    why a provider that was asked for is not among `rows`. Without the CPU in `rows` a session is
+    strict: all nodes run on the providers, or it does not open.
+    """
+
+    path: Path
+    rows: tuple[providers.Provider, ...]
+    threads: int | None = None
+    options: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    fallback: str | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether no node may run on the CPU that was not asked to."""
+        return all(row.alias != "cpu" for row in self.rows)
+
+
+def plan_session(
     path: Path,
-    row: providers.Provider,
+    provider: str | Sequence[str],
     *,
     threads: int | None,
-    strict: bool,
-    axes: Mapping[str, int] | None,
-) -> Any:
-    """Make a session on one provider, strictly on it unless told otherwise."""
+    allow_fallback: bool,
+    provider_options: Mapping[str, Any] | None,
+) -> Plan:
+    """Check the providers that are asked for, and leave out what cannot run before a fallback.
+
+    Raises `ProviderError` of the first one where none can run.
+    """
+    rows = providers.rows_of(provider, allow_fallback=allow_fallback)
+    options = providers.options_by_provider(rows, provider_options, threads)
+    ready, errors = [], []
+    for row in rows:
+        try:
+            _check(row)
+        except ProviderError as error:
+            errors.append(error)
+        else:
+            ready.append(row)
+    if not ready:
+        raise errors[0]
+    fallback = "; ".join(map(str, errors)) or None
+    return Plan(path, tuple(ready), threads, options, fallback)
+
+
+def _check(row: providers.Provider) -> None:
+    if row.alias != "cpu":  # the CPU is in every wheel, and the checks load much
+        from edgekit.runtime import probe
+
+        probe.check(row)
+
+
+def open_session(
+    plan: Plan, axes: Mapping[str, int] | None = None, profile: Path | None = None
+) -> Opened:
+    """Open a plan's model with free axes fixed to lengths, and say what runs where.
+
+    With `profile` onnxruntime writes a profile, to a file whose path begins so. Raises
+    `ProviderError` that names the nodes which would run elsewhere. A provider that cannot make a
+    session at all gives way to the next of the plan.
+    """
+    at_fault = plan.rows[:1]
+    try:
+        session = _session(plan, axes, profile)
+        at_fault = left_out(session, plan)
+        if at_fault:
+            raise left_out_error(plan, at_fault[0])
+    except ProviderError as error:
+        rows = tuple(row for row in plan.rows if row not in at_fault)
+        if not rows or error.step == "placement":
+            raise
+        reasons = "; ".join(filter(None, (plan.fallback, str(error))))
+        return open_session(replace(plan, rows=rows, fallback=reasons), axes, profile)
+    nodes = nodes_by_provider(session, plan.rows)
+    left = unplaced_nodes(session, plan.rows)
+    placement = Placement(nodes, plan.fallback, left)
+    return Opened(session, main_provider(nodes, plan.rows), placement)
+
+
+def declared_signature(path: Path) -> Signature:
+    """Read the signature as the file has it, before any axis is fixed."""
     ort = require("onnxruntime", "run models")
+    options = _session_options(ort, threads=1)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    with engine_errors(path, "cpu"):
+        session = ort.InferenceSession(str(path), options, providers=[providers.CPU])
+    return read_signature(session, path)
+
+
+def profiled_session(plan: Plan, axes: Mapping[str, int] | None, prefix: Path) -> Any:
+    """Open a plan's model with a profile that is written to `prefix` and a date."""
+    return _session(plan, axes, profile=prefix)
+
+
+def _session_options(ort: Any, threads: int | None) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # an error is raised, and need not be printed as well
     if threads is not None:
         options.intra_op_num_threads = threads
+    return options
+
+
+def _session(plan: Plan, axes: Mapping[str, int] | None, profile: Path | None = None) -> Any:
+    ort = require("onnxruntime", "run models")
+    options = _session_options(ort, plan.threads)
     for axis, size in (axes or {}).items():
         options.add_free_dimension_override_by_name(axis, size)
-    names: Sequence[str] = [row.name]
-    if row.alias != "cpu":
+    if plan.rows[0].alias != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        if strict:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        else:
-            names = [row.name, providers.CPU]
-    if row.plugin is not None:
-        options.add_provider_for_devices(
-            providers.plugin_devices(row), providers.plugin_options(row)
-        )
-        names = []
-    with _placement_errors(row, path, strict=strict), engine_errors(path, row.alias):
-        # enable_fallback=0: or onnxruntime's own retry on the CPU hides the first error.
-        extra = {} if row.plugin else {"providers": list(names), "enable_fallback": 0}
-        return ort.InferenceSession(str(path), options, **extra)
+    if plan.strict:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    # enable_fallback=0: or onnxruntime's own retry on the CPU hides the first error.
+    extra: dict[str, Any] = {"enable_fallback": 0}
+    if any(row.plugin is not None for row in plan.rows):
+        _add_providers(options, plan)
+    else:
+        extra["providers"] = [(row.name, plan.options.get(row.alias, {})) for row in plan.rows]
+    in_turns = any(row.one_run for row in plan.rows)
+    turn = TURN if in_turns else contextlib.nullcontext()
+    with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias), turn:
+        session = ort.InferenceSession(str(plan.path), options, **extra)
+    return InTurns(session) if in_turns else session
+
+
+def _add_providers(options: Any, plan: Plan) -> None:
+    """Add providers to a session's options in order, plugins by their devices."""
+    from edgekit.runtime import probe
+
+    for row in plan.rows:
+        given = plan.options.get(row.alias, {})
+        if row.plugin is not None:
+            paths = probe.plugin_options(row)
+            options.add_provider_for_devices(probe.plugin_devices(row), paths | given)
+        elif row.alias != "cpu":  # onnxruntime puts the CPU last by itself
+            options.add_provider(row.name, given)
+
+
+def left_out(session: Any, plan: Plan) -> tuple[providers.Provider, ...]:
+    """Give the providers of a plan that onnxruntime could not start, which it only logs."""
+    started = session.get_providers()
+    return tuple(row for row in plan.rows if row.name not in started)
+
+
+def left_out_error(plan: Plan, row: providers.Provider) -> ProviderError:
+    """Say that a provider did not start."""
+    return ProviderError(
+        f"onnxruntime left the provider {row.alias!r} out when it opened {str(plan.path)!r}, as "
+        "its log says",
+        "check its --provider-option and its driver",
+        step="session",
+    )
+
+
+#: What a provider says when it opens a session and finds no device after all.
+_NO_DEVICE = ("Failed to get a WebGPU adapter", "no CUDA-capable device", "CUDA failure 100")
 
 
 @contextlib.contextmanager
-def _placement_errors(row: providers.Provider, path: Path, *, strict: bool) -> Iterator[None]:
+def _placement_errors(plan: Plan, axes: Mapping[str, int] | None) -> Iterator[None]:
+    row = plan.rows[0]
     try:
         yield
     except ModelError as error:
         if row.alias == "cpu":
             raise
-        placed = strict and "fallback" in str(error).lower()
+        reason = engine_reason(error.__cause__ or error)
+        asked = ",".join(each.alias for each in plan.rows)
+        if plan.strict and "fallback to CPU EP" in reason:
+            from edgekit.runtime.explain import placement_error
+
+            raise placement_error(plan, axes) from error
+        if any(words in reason for words in _NO_DEVICE):
+            raise ProviderError(
+                f"The provider {row.alias!r} finds no device on this machine ({reason})",
+                row.device_fix or f"run it where there is one ({row.hardware})",
+                step="device",
+            ) from error
         raise ProviderError(
-            f"The provider {row.alias!r} cannot run all of {str(path)!r} "
-            f"({engine_reason(error.__cause__ or error)})",
-            "fix its free axes, try another variant, or give --allow-fallback",
-            step="placement" if placed else "session",
+            f"The provider {asked!r} cannot run {str(plan.path)!r} ({reason})",
+            row.session_fix
+            or "check its --provider-option, try another variant, or give --allow-fallback",
+            step="session",
         ) from error
