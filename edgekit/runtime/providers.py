@@ -135,7 +135,8 @@ PROVIDERS = {
             fixed_shapes=True,
             float_precision="fp16",
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
-            session_fix="for attention name a recent NPU: --provider-option soc_model=69",
+            session_fix="name a recent NPU with --provider-option soc_model=69, which attention "
+            "needs, or try another variant",
             licence="Qualcomm's own; not open source",
         ),
         Provider(
