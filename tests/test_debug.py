@@ -213,6 +213,42 @@ def test_a_difference_that_heals_is_passed_over(tmp_path: Path) -> None:
     assert {"mask", "masked"} & found.looked.keys()
 
 
+def test_of_many_faults_the_first_is_named_with_the_little_that_it_explains(
+    tmp_path: Path,
+) -> None:
+    def made(path: Path, weight: float) -> Path:
+        parts = [f"part{i}" for i in range(12)]
+        weights = {f"w{i}": np.full(4, weight, np.float32) for i in range(12)}
+        nodes = [node("Mul", f"x w{i}", part) for i, part in enumerate(parts)]
+        return rows_model(path, [*nodes, node("Sum", " ".join(parts), "y")], **weights)
+
+    right, wrong = made(tmp_path / "b.onnx", 1), made(tmp_path / "a.onnx", 1.2)
+    found = find(wrong, right)
+    assert found.node.op_type == "Mul"
+    assert found.before_db == 200
+    assert found.repaired is not None
+    assert not found.repaired.passed
+    args = ["validate", str(wrong), "--against", str(right), "--debug"]
+    assert "comes closer by little" in CliRunner().invoke(cli, args).stdout
+
+
+def test_a_conversion_that_a_tool_put_in_is_named_by_what_it_follows(tmp_path: Path) -> None:
+    right = rows_model(
+        tmp_path / "right.onnx", [node("Add", "x one", "y", "net/last/Add")], one=np.float32(1)
+    )
+    wrong = rows_model(
+        tmp_path / "wrong.onnx",
+        [
+            node("Add", "x one", "last", "net/last/Add_of_a_tool"),
+            node("Cast", "last", "y", "graph_output_cast0", to=FLOAT),
+        ],
+        one=np.float32(2),
+    )
+    found = find(wrong, right)
+    assert (found.node.name, found.node.layer) == ("net/last/Add", "net/last")
+    assert [step.name for step in found.between] == ["net/last/Add_of_a_tool"]
+
+
 def test_what_a_branch_takes_from_around_it_counts(tmp_path: Path) -> None:
     def made(path: Path, weight: float) -> Path:
         def body(name: str, op: str) -> Any:

@@ -138,7 +138,7 @@ def test_other_lengths_are_expected_as_the_float_file_answers_there(tmp_path: Pa
     assert {f.kind for f in failures} == {"run"}
     assert {f.where for f in failures} >= {"batch 1, time 8", "batch 4, time 24"}
     done = CliRunner().invoke(cli, ["validate", str(made.path)])
-    assert "Expected at time 8, time 1, time 24: the answers of fp32 on cpu." in done.stdout
+    assert "Expected at time 8; time 1; time 24: the answers of fp32 on cpu." in done.stdout
     assert "(run): onnxruntime cannot run" in done.stdout
 
 

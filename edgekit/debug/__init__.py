@@ -8,6 +8,7 @@ further on (a mask of -1e9 that fp16 holds as -65504), and the search goes on wi
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from edgekit.signature import Feeds
 
 #: Differences that heal further on are passed over; the one after so many is taken.
-MAX_HEALED = 8
-#: What the output has to gain, in dB, with the expected tensor in the place of the one found.
-GAIN_DB = 1.0
+MAX_PASSED_OVER = 8
+#: What the output has to gain, in dB, with the expected tensor in the place of the one found; and
+#: what is no gain at all.
+GAIN_DB, NO_GAIN_DB = 1.0, 0.05
 FP16_MAX = 65504.0
 
 #: What makes a NaN or an infinity out of numbers, by operator.
@@ -103,33 +105,39 @@ def locate(ours: Side, theirs: Side | None, feeds: Feeds, tolerance: Tolerance) 
 
 
 def _cause(pair: Pair) -> tuple[int, OutputParity | None]:
-    """Search for the first bad tensor that the failed output comes closer without."""
-    healed = 0
+    """Search for the first bad tensor that the failed output comes closer without.
+
+    Where none alone brings it closer by much, the first that brings it closer at all.
+    """
+    passed_over, first_weak = 0, None
     while True:
         found = first_bad(
-            pair.shared.ancestors, pair.shared.parents, pair.start, pair.probe, ignore=healed
+            pair.shared.ancestors, pair.shared.parents, pair.start, pair.probe, ignore=passed_over
         )
         proof = pair.repaired(found)
-        last = found == pair.start or healed.bit_count() == MAX_HEALED
-        if last or not _heals(pair, found, proof):
-            return found, proof[1] if proof else None
-        healed |= 1 << found
+        gain = _gain(pair, found, proof)
+        if found == pair.start or gain >= GAIN_DB or passed_over.bit_count() == MAX_PASSED_OVER:
+            weak = found == pair.start or gain < GAIN_DB
+            return first_weak if weak and first_weak else (found, proof[1] if proof else None)
+        if first_weak is None and proof is not None and gain >= NO_GAIN_DB:
+            first_weak = found, proof[1]
+        passed_over |= 1 << found
 
 
-def _heals(pair: Pair, found: int, proof: tuple[OutputParity, OutputParity] | None) -> bool:
-    """Whether a difference is none of the output's: it is gone before, or the output keeps its own.
+def _gain(pair: Pair, found: int, proof: tuple[OutputParity, OutputParity] | None) -> float:
+    """Tell what the output gains, in dB, with the expected tensor: 0 for one that heals.
 
-    What is not finite, and what cannot be put to the proof, is taken for a cause.
+    What is not finite, and what cannot be put to the proof and lasts, is taken for a cause.
     """
     evidence = pair.evidence[found]
     if proof is None:
-        return pair.heals(found)
+        return 0.0 if pair.heals(found) else math.inf
     control, repaired = proof
     if repaired.passed or (evidence is not None and evidence.failure == "nan"):
-        return False
+        return math.inf
     if control.sqnr_db is None or repaired.sqnr_db is None:
-        return repaired.sqnr_db is None
-    return repaired.sqnr_db < control.sqnr_db + GAIN_DB
+        return 0.0 if repaired.sqnr_db is None else math.inf
+    return repaired.sqnr_db - control.sqnr_db
 
 
 def _origin(pair: Pair) -> Finding:
@@ -162,8 +170,14 @@ def _finding(
     if evidence is not None and evidence.failure == "nan":
         kind = "overflow" if _overflows(pair, found) else "nan"
     differences: tuple[str, ...] = ()
-    if not pair.same_file and evidence is not None:
-        differences = tuple(graphs.differences(pair.left, pair.right, name, shared.theirs[found]))
+    if not pair.same_file:
+        other = graphs.node_of(pair.right, shared.theirs[found])
+        if node.op_type in graphs.CONVERSIONS and other.op_type not in graphs.CONVERSIONS:
+            node = other  # a tool put a conversion behind the node that both files have
+        elif evidence is not None:
+            names = name, shared.theirs[found]
+            differences = tuple(graphs.differences(pair.left, pair.right, *names))
+    between = graphs.between(pair.left, name, shared.ours)
     seen = {i: e for i, e in sorted(pair.evidence.items()) if e is not None}
     into = [e.sqnr_db for i, e in seen.items() if shared.parents[found] >> i & 1]
     assert pair.failed is not None
@@ -177,7 +191,7 @@ def _finding(
         evidence=evidence,
         before_db=min((db for db in into if db is not None), default=parity.MAX_SQNR_DB),
         after_db=evidence.sqnr_db if evidence else None,
-        between=graphs.between(pair.left, name, shared.ours),
+        between=tuple(step for step in between if step.name != node.name),
         differences=differences,
         failed=pair.failed,
         repaired=repaired,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.data"
 #: What rounds a tensor and gives it back is no step of the model.
 ROUNDING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+#: What a tool puts behind a node when it changes the precision.
+CONVERSIONS = ("Cast", *ROUNDING)
 #: Constants that are closer than this are the same number, written by another tool.
 CONSTANT_RTOL = 1e-6
 _COUNTER = re.compile(r"_\d+$")

@@ -59,7 +59,9 @@ def _value(evidence: OutputParity, *, compared: bool) -> str:
 def _proof(found: Finding) -> str:
     assert found.repaired is not None
     change = f"{_db(found.failed.sqnr_db)} to {_db(found.repaired.sqnr_db)}"
-    verdict = "passes" if found.repaired.passed else "comes closer"
+    gained = (found.repaired.sqnr_db or 0.0) - (found.failed.sqnr_db or 0.0)
+    little = "comes closer by little: others have their part in it"
+    verdict = "passes" if found.repaired.passed else "comes closer" if gained >= 1 else little
     output = f"the output {found.failed.name!r}"
     return f"with the expected tensor in its place {output} {verdict}, {change}"
 

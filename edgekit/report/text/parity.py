@@ -161,7 +161,7 @@ def _elsewhere(report: ParityReport) -> str | None:
         for check in checks
         if check.expected_from != REFERENCE
     ]
-    at = ", ".join(part for part in dict.fromkeys(where) if part)
+    at = "; ".join(part for part in dict.fromkeys(where) if part)
     return f"Expected{f' at {at}' if at else ''}: the answers of {', '.join(names)}."
 
 
