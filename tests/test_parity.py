@@ -141,3 +141,21 @@ def test_the_tolerance_that_would_pass_passes(
     assert needed is not None
     assert compare_output("y", want, got, Tolerance(needed)).passed
     assert compare_output("y", want, want, Tolerance(0.0)).passed
+
+
+@pytest.mark.parametrize(
+    ("scale", "error", "passed"),
+    [
+        pytest.param(1.0, 5e-4, False, id="of the order of one"),
+        pytest.param(100.0, 5e-4, True, id="among hundreds"),
+        pytest.param(100.0, 5e-2, False, id="too far among hundreds"),
+        pytest.param(1e-3, 5e-4, False, id="among thousandths"),
+    ],
+)
+def test_an_element_near_zero_carries_the_rounding_of_the_others(
+    scale: float, error: float, passed: bool
+) -> None:
+    expected = scale * np.array([[1.0, -1.0, 0.0, 0.5]], np.float32)
+    actual = expected + np.array([[0, 0, error, 0]], np.float32)
+    found = parity.compare_output("y", expected, actual, parity.TOLERANCES["fp32"])
+    assert found.passed is passed

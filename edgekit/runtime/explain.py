@@ -19,14 +19,16 @@ from edgekit.runtime.placement import (
     Profile,
     Unplaced,
     listing,
-    nodes_by_provider,
     read_profile,
     unplaced_nodes,
 )
 from edgekit.runtime.session import (
     Plan,
     engine_errors,
+    left_out,
+    left_out_error,
     model_file,
+    open_session,
     plan_session,
     profiled_session,
     read_signature,
@@ -43,16 +45,15 @@ RUNS = 5
 
 
 def placement_error(plan: Plan, axes: Mapping[str, int] | None) -> ProviderError:
-    """Say which nodes of a strict plan would run on the CPU, why, and what to do.
-
-    Raises the `ProviderError` of a provider that does not start at all.
-    """
+    """Say which nodes of a strict plan would run on the CPU, why, and what to do."""
     open_to_cpu = replace(plan, rows=(*plan.rows, providers.PROVIDERS["cpu"]))
     left: tuple[Unplaced, ...] = ()
     count = 0
     free: tuple[str, ...] = ()
     with contextlib.suppress(ModelError):
-        session, profile = _profiled(open_to_cpu, axes, None)
+        session, profile = _sampled(open_to_cpu, axes)
+        for row in left_out(session, plan):
+            return left_out_error(plan, row)
         left = unplaced_nodes(session, open_to_cpu.rows, profile.types)
         parts = session.get_provider_graph_assignment_info() if left else ()
         count = sum(len(part.get_nodes()) for part in parts)
@@ -104,29 +105,25 @@ def profiled_placement(
         allow_fallback=allow_fallback,
         provider_options=provider_options,
     )
-    session, profile = _profiled(plan, axes, feeds)
-    return Placement(
-        nodes=nodes_by_provider(session, plan.rows),
-        fallback=plan.fallback,
-        unplaced=unplaced_nodes(session, plan.rows, profile.types),
-        fixed=(dict(axes),) if axes else (),
-        time=profile.time,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        opened = open_session(plan, axes, Path(folder) / "profile")
+        names = [output.name for output in opened.session.get_outputs()]
+        with engine_errors(plan.path, opened.provider):
+            for _ in range(1 + RUNS):
+                opened.session.run(names, feeds)
+        profile = read_profile(Path(opened.session.end_profiling()))
+    unplaced = opened.placement.unplaced
+    if unplaced:
+        unplaced = unplaced_nodes(opened.session, plan.rows, profile.types)
+    fixed = (dict(axes),) if axes else ()
+    return replace(opened.placement, unplaced=unplaced, fixed=fixed, time=profile.time)
 
 
-def _profiled(
-    plan: Plan, axes: Mapping[str, int] | None, feeds: Feeds | None
-) -> tuple[Any, Profile]:
-    """Run a feed, or a seeded sample, in a profiled session; a sample may not fit the model."""
+def _sampled(plan: Plan, axes: Mapping[str, int] | None) -> tuple[Any, Profile]:
+    """Run a seeded sample in a profiled session; one that does not fit the model tells no types."""
     with tempfile.TemporaryDirectory() as folder:
         session = profiled_session(plan, axes, Path(folder) / "profile")
         names = [output.name for output in session.get_outputs()]
-        if feeds is None:
-            sample = read_signature(session, plan.path).sample()
-            with contextlib.suppress(EdgekitError), engine_errors(plan.path, "cpu"):
-                session.run(names, sample)
-        else:
-            with engine_errors(plan.path, plan.rows[0].alias):
-                for _ in range(1 + RUNS):
-                    session.run(names, feeds)
+        with contextlib.suppress(EdgekitError), engine_errors(plan.path, "cpu"):
+            session.run(names, read_signature(session, plan.path).sample())
         return session, read_profile(Path(session.end_profiling()))

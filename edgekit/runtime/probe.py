@@ -51,6 +51,12 @@ def check_installed(row: Provider, available: Collection[str]) -> None:
             f"use it on {' or '.join(row.platforms)}",
             step="platform",
         )
+    if not available:
+        raise ProviderError(
+            f"The provider {row.alias!r} needs onnxruntime, which is not installed",
+            install_command(row),
+            step="wheel",
+        )
     if row.plugin is not None:
         if importlib.util.find_spec(row.plugin) is None:
             raise ProviderError(
@@ -69,9 +75,9 @@ def check_installed(row: Provider, available: Collection[str]) -> None:
             reinstall_command(row),
             step="conflict",
         )
-    has = f", which has {', '.join(available)}" if available else ""
     raise ProviderError(
-        f"The provider {row.alias!r} is not in the installed onnxruntime wheel{has}",
+        f"The provider {row.alias!r} is not in the installed onnxruntime wheel, which has "
+        f"{', '.join(available)}",
         install_command(row),
         step="wheel",
     )

@@ -30,7 +30,7 @@ class Provider:
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
     With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
-    takes one of its devices a session, `one_run` that one thread at a time may run a session.
+    takes one of its devices a session, `one_run` that one thread at a time may run its sessions.
     `device_fix` and `session_fix` say what helps where no device is found or no session is made,
     `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
     an open one.
@@ -105,6 +105,7 @@ PROVIDERS = {
             plugin="onnxruntime_ep_webgpu",
             fixed_shapes=True,
             one_device=True,
+            one_run=True,
             device_fix="install the GPU's Vulkan driver, or set "
             "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 for a software one",
         ),
@@ -131,7 +132,8 @@ PROVIDERS = {
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
             fixed_shapes=True,
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
-            session_fix="for attention name a recent NPU: --provider-option soc_model=69",
+            session_fix="name a recent NPU with --provider-option soc_model=69, which attention "
+            "needs, or try another variant",
             licence="Qualcomm's own; not open source",
         ),
         Provider(
@@ -206,7 +208,7 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
-    import difflib
+    import difflib  # an app that opens a model does without
 
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"

@@ -7,7 +7,6 @@ A provider that was asked for and cannot run the whole model is an error that na
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -44,28 +43,6 @@ class RunOptions(ProviderOptions, total=False):
     """How a model is run: the keywords of `open_runner` that others pass on to it."""
 
     threads: int | None
-
-
-class InTurns:
-    """A session that one thread runs at a time, where the provider demands it."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._turn = threading.Lock()
-
-    def run(self, names: Sequence[str], feeds: Feeds) -> Any:
-        """Run as `InferenceSession.run` does, after whoever came before."""
-        with self._turn:
-            return self._session.run(names, feeds)
-
-    def io_binding(self) -> Any:
-        """Make a binding for `run_with_iobinding`."""
-        return self._session.io_binding()
-
-    def run_with_iobinding(self, binding: Any) -> None:
-        """Run as `InferenceSession.run_with_iobinding` does, after whoever came before."""
-        with self._turn:
-            self._session.run_with_iobinding(binding)
 
 
 class Runner:
@@ -278,6 +255,4 @@ def open_runner(
         fixed = (dict(axes),)
         opened = opened._replace(placement=replace(opened.placement, fixed=fixed))
     signature = read_signature(opened.session, plan.path)
-    one_run = any(row.one_run for row in plan.rows)
-    session = InTurns(opened.session) if one_run else opened.session
-    return Runner(session, plan.path, signature, lambda: opened, replicas)
+    return Runner(opened.session, plan.path, signature, lambda: opened, replicas)

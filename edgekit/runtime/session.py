@@ -20,6 +20,7 @@ from edgekit.runtime.placement import (
     nodes_by_provider,
     unplaced_nodes,
 )
+from edgekit.runtime.turns import TURN, InTurns
 from edgekit.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -167,19 +168,27 @@ def _check(row: providers.Provider) -> None:
         probe.check(row)
 
 
-def open_session(plan: Plan, axes: Mapping[str, int] | None = None) -> Opened:
+def open_session(
+    plan: Plan, axes: Mapping[str, int] | None = None, profile: Path | None = None
+) -> Opened:
     """Open a plan's model with free axes fixed to lengths, and say what runs where.
 
-    Raises `ProviderError` that names the nodes which would run elsewhere. A provider that cannot
-    make a session at all gives way to the next of the plan.
+    With `profile` onnxruntime writes a profile, to a file whose path begins so. Raises
+    `ProviderError` that names the nodes which would run elsewhere. A provider that cannot make a
+    session at all gives way to the next of the plan.
     """
+    at_fault = plan.rows[:1]
     try:
-        session = _session(plan, axes)
+        session = _session(plan, axes, profile)
+        at_fault = left_out(session, plan)
+        if at_fault:
+            raise left_out_error(plan, at_fault[0])
     except ProviderError as error:
-        if len(plan.rows) == 1 or error.step == "placement":
+        rows = tuple(row for row in plan.rows if row not in at_fault)
+        if not rows or error.step == "placement":
             raise
         reasons = "; ".join(filter(None, (plan.fallback, str(error))))
-        return open_session(replace(plan, rows=plan.rows[1:], fallback=reasons), axes)
+        return open_session(replace(plan, rows=rows, fallback=reasons), axes, profile)
     nodes = nodes_by_provider(session, plan.rows)
     left = unplaced_nodes(session, plan.rows)
     placement = Placement(nodes, plan.fallback, left)
@@ -227,17 +236,11 @@ def _session(plan: Plan, axes: Mapping[str, int] | None, profile: Path | None = 
         _add_providers(options, plan)
     else:
         extra["providers"] = [(row.name, plan.options.get(row.alias, {})) for row in plan.rows]
-    with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias):
+    in_turns = any(row.one_run for row in plan.rows)
+    turn = TURN if in_turns else contextlib.nullcontext()
+    with _placement_errors(plan, axes), engine_errors(plan.path, plan.rows[0].alias), turn:
         session = ort.InferenceSession(str(plan.path), options, **extra)
-    for row in plan.rows:
-        if row.name not in session.get_providers():
-            raise ProviderError(
-                f"onnxruntime left the provider {row.alias!r} out when it opened "
-                f"{str(plan.path)!r}, as its log says",
-                "check its --provider-option and its driver",
-                step="session",
-            )
-    return session
+    return InTurns(session) if in_turns else session
 
 
 def _add_providers(options: Any, plan: Plan) -> None:
@@ -251,6 +254,22 @@ def _add_providers(options: Any, plan: Plan) -> None:
             options.add_provider_for_devices(probe.plugin_devices(row), paths | given)
         elif row.alias != "cpu":  # onnxruntime puts the CPU last by itself
             options.add_provider(row.name, given)
+
+
+def left_out(session: Any, plan: Plan) -> tuple[providers.Provider, ...]:
+    """Give the providers of a plan that onnxruntime could not start, which it only logs."""
+    started = session.get_providers()
+    return tuple(row for row in plan.rows if row.name not in started)
+
+
+def left_out_error(plan: Plan, row: providers.Provider) -> ProviderError:
+    """Say that a provider did not start."""
+    return ProviderError(
+        f"onnxruntime left the provider {row.alias!r} out when it opened {str(plan.path)!r}, as "
+        "its log says",
+        "check its --provider-option and its driver",
+        step="session",
+    )
 
 
 #: What a provider says when it opens a session and finds no device after all.

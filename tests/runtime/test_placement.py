@@ -198,6 +198,74 @@ def test_a_strict_session_that_does_not_open_names_the_nodes(
     assert caught.value.__cause__ is not None
 
 
+@pytest.mark.parametrize(
+    ("alias", "why", "free", "advice"),
+    [
+        pytest.param(
+            "qnn", "free axis time", ("batch", "time"),
+            "fix them with --fix-axis batch=1 --fix-axis time=1, or give --allow-fallback",
+            id="free axes",
+        ),
+        pytest.param(
+            "webgpu", "type uint8 not supported", (),
+            "try another variant (fp16, fp32 suit it), or give --allow-fallback", id="a type",
+        ),
+        pytest.param("webgpu", "operator not supported", (), "give --allow-fallback", id="an op"),
+        pytest.param(
+            "tensorrt", "operator not supported", ("batch",),
+            "let another provider run them with --provider tensorrt,cuda, or give "
+            "--allow-fallback",
+            id="another provider",
+        ),
+    ],
+)  # fmt: skip
+def test_the_advice_fits_the_reason(
+    alias: str, why: str, free: tuple[str, ...], advice: str
+) -> None:
+    plan = Plan(Path("m.onnx"), providers.rows_of(alias))
+    left = [Unplaced("n", "Det", ("float",), why)]
+    assert explain._advice(plan, left, free) == advice
+
+
+@pytest.mark.parametrize(
+    ("alias", "text", "step", "words"),
+    [
+        pytest.param(
+            "webgpu", "Failed to get a WebGPU adapter: No supported adapters", "device",
+            "finds no device on this machine (Failed to get a WebGPU adapter: No supported "
+            "adapters): install the GPU's Vulkan driver", id="no device after all",
+        ),
+        pytest.param(
+            "qnn", "Failed to finalize QNN graph", "session", "soc_model=69", id="its own fix"
+        ),
+        pytest.param("cuda", "out of memory", "session", "--provider-option", id="another"),
+    ],
+)  # fmt: skip
+def test_what_a_provider_says_when_it_opens_is_translated(
+    monkeypatch: pytest.MonkeyPatch, alias: str, text: str, step: str, words: str
+) -> None:
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise ValueError(text)
+
+    monkeypatch.setattr(session, "_add_providers", lambda options, plan: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(ProviderError) as caught:
+        session.open_session(Plan(Path("m.onnx"), providers.rows_of(alias)))
+    assert caught.value.step == step
+    assert words in str(caught.value)
+
+
+def test_the_one_that_onnxruntime_left_out_gives_way(refused: Any) -> None:
+    found = recorded(("qnn", "Relu", "placed"))
+    plan = refused(found)
+    found.get_providers = lambda: [QNN.name, providers.CPU]
+    opened = session.open_session(
+        Plan(plan.path, providers.rows_of("openvino,qnn", allow_fallback=True))
+    )
+    assert opened.provider == "qnn"
+    assert "left the provider 'openvino' out" in str(opened.placement.fallback)
+
+
 def test_a_provider_that_does_not_start_is_not_one_whose_nodes_found_no_place(refused: Any) -> None:
     found = recorded(("cpu", "Det", "left"))
     plan = refused(found)

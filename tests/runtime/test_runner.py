@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 import edgekit
 from edgekit.errors import FeedError, ModelError
 from edgekit.runtime import providers
-from edgekit.runtime.runner import InTurns, Runner
+from edgekit.runtime.runner import Runner
+from edgekit.runtime.turns import InTurns
 from edgekit.signature import Feeds
 from tests.conftest import write_classifier, write_model
 
@@ -99,15 +100,16 @@ def test_a_provider_of_one_run_at_a_time_gets_its_turns(
             return super().run(*arguments)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    with edgekit.open(classifier) as runner:
+    with edgekit.open(classifier) as runner, edgekit.open(classifier) as other:
         assert isinstance(runner._session, InTurns)
-        on_threads(lambda _: [runner.run(feed(1)) for _ in range(5)], 4)
+        on_threads(lambda i: [(runner, other)[i % 2].run(feed(1)) for _ in range(5)], 4)
         out = np.empty((1, 3), np.float32)
         assert runner.run(feed(1), out={"probabilities": out})["probabilities"] is out
 
 
-def test_directml_is_the_provider_of_one_run_at_a_time() -> None:
-    assert [row.alias for row in providers.PROVIDERS.values() if row.one_run] == ["directml"]
+def test_the_providers_of_one_run_at_a_time() -> None:
+    rows = providers.PROVIDERS.values()
+    assert [row.alias for row in rows if row.one_run] == ["webgpu", "directml"]
 
 
 # Closed.

@@ -6,16 +6,20 @@ import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import edgekit
 from edgekit.errors import FeedError, ProviderError
 from edgekit.runtime import providers, shapes
-from edgekit.runtime.placement import Opened
-from edgekit.runtime.session import open_session
+from edgekit.runtime.placement import Opened, Placement
+from edgekit.runtime.session import Plan, open_session
+from edgekit.signature import Signature, TensorSpec
 
 
 def feed(batch: int) -> dict[str, Any]:
@@ -105,6 +109,30 @@ def test_lengths_that_do_not_open_are_an_error_and_are_tried_again(
         assert not runner.placement.fixed
         assert runner.run(feed(1))["probabilities"].shape == (1, 3)
     assert opened == [{"batch": 1}]
+
+
+@given(st.lists(st.integers(1, 5), max_size=30), st.integers(1, 4))
+def test_the_sessions_held_are_the_last_ones_used(batches: list[int], limit: int) -> None:
+    signature = Signature((TensorSpec("x", "float32", ("batch", 4)),), ())
+    made: list[int] = []
+
+    def make(plan: Any, axes: Any) -> Opened:
+        made.append(axes["batch"])
+        session = SimpleNamespace(run=lambda names, feeds: [axes["batch"]])
+        return Opened(session, "qnn", Placement({"qnn": 1}))
+
+    plan = Plan(Path("m.onnx"), providers.rows_of("qnn"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "open_session", make)
+        patch.setattr(shapes, "LIMIT", limit)
+        sessions = shapes.FixedShapes(plan, signature, {})
+        held: list[int] = []
+        for batch in batches:
+            misses = len(made)
+            assert sessions.run(["y"], feed(batch)) == [batch]
+            assert len(made) - misses == (batch not in held)
+            held = [*(each for each in held if each != batch), batch][-limit:]
+            assert [axes["batch"] for axes in sessions.opened().placement.fixed] == held
 
 
 def test_an_axis_that_the_model_does_not_have(classifier: Path) -> None:

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from edgekit.report.text.providers import STATES
-from edgekit.runtime import child, survey
+from edgekit.runtime import child, probe, survey
 from edgekit.runtime.providers import PROVIDERS
 from tests.runtime.stubs import built
 
@@ -85,6 +85,21 @@ def survey_with_plugin(
     found = {status.alias: status for status in survey.survey().providers}
     assert found["cpu"].state == "ready"
     return found["qnn"]
+
+
+def test_without_onnxruntime_every_provider_says_what_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime_qnn.py").write_text(PACKAGE.format("return ''"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(child, "call", lambda *_, **options: {"version": None, "available": []})
+    monkeypatch.setattr(probe, "owners", lambda: ())
+    found = survey.survey()
+    assert found.onnxruntime is None
+    assert {status.state for status in found.providers} == {"wheel", "platform"}
+    fixes = {status.alias: status.fix for status in found.providers}
+    assert fixes["cpu"] == "pip install 'edgekit-onnx[cpu]'"
+    assert fixes["qnn"] == "pip install 'edgekit-onnx[qnn]'"
 
 
 def test_an_onnxruntime_that_crashes_on_import_is_told(
