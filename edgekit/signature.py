@@ -91,7 +91,7 @@ class Signature:
         if ready is not None:
             return ready
         self._check_names(feeds)
-        arrays = {spec.name: _as_array(feeds[spec.name], spec) for spec in self.inputs}
+        arrays = {spec.name: self._array(spec, feeds[spec.name]) for spec in self.inputs}
         self._check_axes(arrays)
         return arrays
 
@@ -191,6 +191,28 @@ class Signature:
                 f"the model takes {_listing(self.inputs)}."
             )
 
+    def _array(self, spec: TensorSpec, value: Any) -> Array:
+        if hasattr(value, "mask") and np.ma.is_masked(value):  # or every list would load numpy.ma
+            raise FeedError(
+                f"The input {spec.name!r} has masked values, which the model would see: "
+                f"fill them, for {spec}."
+            )
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            what = "a ragged list" if isinstance(value, (list, tuple)) else one_line(error)
+            raise FeedError(
+                f"The input {spec.name!r} is no array ({what}): the model takes {spec}."
+            ) from error
+        if not spec.fits(array.shape):
+            raise FeedError(
+                f"The input {spec.name!r} has shape {format_shape(array.shape)}: the model takes "
+                f"{spec}."
+            )
+        if array.size == 0 and not hasattr(value, "dtype"):
+            return np.empty(array.shape, numpy_dtype(spec))  # an empty list is of no dtype
+        return _as_dtype(array, spec)
+
     def _check_axes(self, arrays: Feeds) -> None:
         seen: dict[str, tuple[int, str]] = {}
         for spec in self.inputs:
@@ -278,30 +300,6 @@ CONVERSIONS = (
     Conversion("S", "O", "where the bytes are UTF-8", _other),
     Conversion("O", "O", "where every value is a Python string", _no_text),
 )
-
-
-def _as_array(value: Any, spec: TensorSpec) -> Array:
-    """Make the array of an input of one value, or raise `FeedError`."""
-    if hasattr(value, "mask") and np.ma.is_masked(value):  # or every list would load numpy.ma
-        raise FeedError(
-            f"The input {spec.name!r} has masked values, which the model would see: "
-            f"fill them, for {spec}."
-        )
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        what = "a ragged list" if isinstance(value, (list, tuple)) else one_line(error)
-        raise FeedError(
-            f"The input {spec.name!r} is no array ({what}): the model takes {spec}."
-        ) from error
-    if not spec.fits(array.shape):
-        raise FeedError(
-            f"The input {spec.name!r} has shape {format_shape(array.shape)}: the model takes "
-            f"{spec}."
-        )
-    if array.size == 0 and not hasattr(value, "dtype"):
-        return np.empty(array.shape, numpy_dtype(spec))  # an empty list is of no dtype
-    return _as_dtype(array, spec)
 
 
 def _as_dtype(array: Array, spec: TensorSpec) -> Array:

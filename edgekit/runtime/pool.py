@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: Items held for each worker: two keep the workers waiting, eight are no faster.
+#: Items held for each worker: two keep the workers waiting, more are no faster.
 AHEAD = 4
 
 

@@ -223,7 +223,8 @@ def open_runner(
     lengths from each feed, and a session for each set of them, opened by the first `run`.
 
     `replicas` is how many runs of `Runner.run_batches` go on at a time, for throughput: threads
-    over one session, each on one core, so that the weights are in memory once.
+    over one session, each on one core, so that the weights are in memory once. `run` scales the
+    same way over threads of your own.
 
     Raises `ProviderError` where the providers cannot run all of the model (`run` raises it where
     lengths are fixed by the feed), `FeedError` for an axis that the model does not have,
