@@ -23,7 +23,7 @@ from edgekit.errors import BundleError, FeedError, ModelError, ProviderError
 from edgekit.feeds import make_feeds
 from edgekit.latency import Candidate, benchmark, timing
 from edgekit.latency.worker import Worker, timed_block, warm_up
-from edgekit.signature import Signature, TensorSpec, _as_array
+from edgekit.signature import Signature, TensorSpec
 from tests.conftest import write_model
 
 if TYPE_CHECKING:
@@ -551,7 +551,7 @@ def test_the_short_cut_of_the_check_agrees_with_the_check(feeds: dict[str, Any])
     short = SEQUENCES._as_they_are(feeds)
     try:
         SEQUENCES._check_names(feeds)
-        full = {spec.name: _as_array(feeds[spec.name], spec) for spec in SEQUENCES.inputs}
+        full = {spec.name: SEQUENCES._array(spec, feeds[spec.name]) for spec in SEQUENCES.inputs}
         SEQUENCES._check_axes(full)
     except FeedError:
         assert short is None
