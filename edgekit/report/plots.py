@@ -40,7 +40,9 @@ def history(entries: Sequence[Entry], path: Path, *, force: bool = False) -> Non
         busy = [(t, entry.p50_ms) for t, entry in zip(times, group, strict=True) if entry.contended]
         if busy:
             colour = drawn[0].get_color()
-            axes.plot(*zip(*busy, strict=True), "o", color="white", markeredgecolor=colour)
+            axes.plot(
+                *zip(*busy, strict=True), "o", color="white", markeredgecolor=colour, zorder=5
+            )
     axes.set(xlabel="time (UTC)", ylabel="p50 in ms (95% interval)", ylim=(0, None))
     figure.legend(loc="outside lower left", fontsize="small")
     figure.autofmt_xdate()

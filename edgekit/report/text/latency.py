@@ -22,7 +22,7 @@ def latency(report: LatencyReport) -> list[Any]:
     if any(result.replicas > 1 for result in report.results):
         columns = (*columns, "replicas")
     timed = OFFLINE if offline else LATENCY
-    rest = ("runs", "load ms", "first run ms", "peak memory", "size")
+    rest = ("runs", "load ms", "first run ms", "memory", "size")
     rows = [
         (*_what(result, columns), *_timed(result, timed), *_apart(result))
         for result in report.results
