@@ -19,10 +19,13 @@ pytestmark = pytest.mark.cuda
 
 #: Asks for the provider as `check` does after the libraries, which take 2.5 GB to be there.
 ASK_THE_DRIVER = """
+from edgekit.errors import ProviderError
 from edgekit.runtime import probe, providers
 probe._check_library = lambda *args: None
-row = probe.status(providers.PROVIDERS["cuda"])
-print(row.state, row.reason)
+try:
+    probe.check(providers.PROVIDERS["cuda"])
+except ProviderError as error:
+    print(error.step, error.reason)
 """
 
 
