@@ -11,6 +11,7 @@
     ├── ProviderError         the provider is not available, or is not what ran
     ├── QuantizeError         a recipe that does not apply to this model
     ├── CompileError          a model that does not compile ahead of time, or comes out another
+    ├── BaselineError         an earlier measurement that cannot be compared with
     ├── OutputError           the output exists, or cannot be written
     └── MissingExtraError     a package of an optional extra is not installed
 
@@ -82,6 +83,10 @@ class CompileError(EdgekitError):
     """A model that cannot be compiled ahead of time, or whose compiled file answers otherwise."""
 
 
+class BaselineError(EdgekitError):
+    """An earlier measurement that is no report, or that was taken on another machine."""
+
+
 class OutputError(EdgekitError):
     """An output that exists already, or that cannot be written."""
 
@@ -108,6 +113,8 @@ EXTRA_OF = {
     "PIL": "image",
     "jinja2": "report",
     "matplotlib": "report",
+    "ai_edge_litert": "peers",
+    "openvino": "peers",
 }
 
 
