@@ -62,9 +62,10 @@ def infer(
 ) -> Inference:
     """Run a model on an input (see `edgekit.inputs`), or on a sample of its reference.
 
-    `run` is how it is run (`RunOptions`); `profile` adds each provider's share of the time, from
-    more runs of the same input. Raises `FeedError` for an input that does not fit,
-    `ProviderError` for a provider that is not there, or that cannot run all of the model.
+    `run` is how it is run (`RunOptions`). Where several providers run a part each, or with
+    `profile`, each one's share of the time is added, from more runs of the same input. Raises
+    `FeedError` for an input that does not fit, `ProviderError` for a provider that is not there, or
+    that cannot run all of the model.
     """
     bundle = Bundle.open(model) if Path(model).is_dir() else None
     with open_runner(bundle or model, variant=variant, **run) as runner:
@@ -76,7 +77,7 @@ def infer(
             feeds = inputs.read(given, runner.signature, spec, sys.stdin)
         outputs = runner.run(feeds)
         placement = runner.placement
-        if profile:
+        if profile or len(placement.nodes) > 1:
             checked = runner.signature.check(feeds)
             fixed = {axis: size for axes in placement.fixed for axis, size in axes.items()}
             options: RunOptions = {**run, "axes": fixed}

@@ -163,6 +163,8 @@ def latency(lane: Lane, seed: int, limit: Roofline | None = None) -> Latency:
     runs = np.concatenate(lane.blocks)
     intervals = percentiles.intervals_ms(lane.blocks, seed)
     batch, wall_ns = lane.candidate.batch, lane.wall_ns
+    # After the last timed block: it opens a session more.
+    shares = lane.worker.ask("shares") if lane.opened.get("shared") else {"nodes": {}, "time": {}}
     low, high = percentiles.rate_interval([len(block) for block in lane.blocks], wall_ns, seed)
     return Latency(
         model=lane.candidate.model,
@@ -189,6 +191,8 @@ def latency(lane: Lane, seed: int, limit: Roofline | None = None) -> Latency:
         size_bytes=size(lane.file),
         sha256=files.digest(lane.file) if lane.file.is_file() else "",
         fallback=lane.opened["fallback"],
+        nodes=shares["nodes"],
+        time=shares["time"],
         roofline=limit,
     )
 

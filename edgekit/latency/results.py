@@ -95,7 +95,9 @@ class Latency:
     `samples_per_second_ci95` its interval.
 
     `engine` is `edgekit`, or the peer that ran the same weights. `provider` is the alias of the one
-    that really ran most of the nodes, `fallback` why it is not the whole of what was asked for.
+    that really ran most of the nodes, `fallback` why it is not the one that was asked for. Where
+    several share the nodes, `nodes` has the number of each and `time` its share of the time in
+    nodes, 0..1, from a profile after the last timed run.
     `warmup_runs` came before the first timed run; `steady` tells whether they ended with three
     blocks of 20 ms whose medians lie within 5%. `load_ms` is the opening of the file (which is in
     the page cache), with no import in it. `peak_memory_bytes` is the resident peak of the whole
@@ -127,6 +129,8 @@ class Latency:
     size_bytes: int
     sha256: str
     fallback: str | None
+    nodes: dict[str, int] = field(default_factory=dict)
+    time: dict[str, float] = field(default_factory=dict)
     roofline: Roofline | None = None
 
     @property

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from edgekit.runtime.runner import Runner, RunOptions
+    from edgekit.runtime.placement import Placement
+    from edgekit.runtime.runner import RunOptions
     from edgekit.signature import Feeds
 
 # -P and the appended path: the child finds this edgekit, and no module of the user's folder.
@@ -206,6 +207,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._run: Callable[[], object] = lambda: None
+        self._profile: Callable[[], Placement] | None = None
         self._replicas = 1
         self._threads: ThreadPoolExecutor | None = None
 
@@ -223,6 +225,7 @@ class _Child:
         """Open the model, and run it once; both are timed apart, imports in neither."""
         from edgekit.reference import Reference
         from edgekit.runtime import providers
+        from edgekit.runtime.explain import profiled_placement
         from edgekit.runtime.runner import open_runner
         from edgekit.runtime.session import declared_signature
 
@@ -242,11 +245,14 @@ class _Child:
         load_ns = time.perf_counter_ns() - start
         feeds = feeds or feed(runner.signature)
         first_ns = self._keep(functools.partial(runner.run, feeds), replicas)
+        if len(runner.placement.nodes) > 1:
+            self._profile = functools.partial(profiled_placement, file, feeds, **given)
         return {
             "load_ms": load_ns / 1e6,
             "first_run_ms": first_ns / 1e6,
             "provider": runner.provider,
-            "fallback": _fallback(runner),
+            "fallback": runner.placement.fallback,
+            "shared": self._profile is not None,
             "feeds": "seeded samples" if known is None else "reference inputs",
             "onnxruntime": ort.__version__,
             "bytes": sum(array.nbytes for array in (*feeds.values(), *runner.run(feeds).values())),
@@ -328,6 +334,12 @@ class _Child:
             return [one(0)]
         return list(self._threads.map(one, range(self._replicas)))
 
+    def shares(self) -> dict[str, Any]:
+        """Give the part of each provider: its nodes, and its share of the time in nodes, 0..1."""
+        assert self._profile is not None
+        found = self._profile()
+        return {"nodes": found.nodes, "time": found.time}
+
     def peak(self, *, threads: int, sizes: list[int]) -> dict[str, Any]:
         """Measure this machine: the rate of a product, and of a copy of each size."""
         return probes.measure(threads, sizes)
@@ -335,13 +347,6 @@ class _Child:
     def count(self, *, file: str, axes: dict[str, int]) -> dict[str, Any]:
         """Count a model's multiply-accumulates; this process may load onnx, the parent not."""
         return probes.count(Path(file), axes)
-
-
-def _fallback(runner: Runner) -> str | None:
-    nodes = runner.placement.nodes
-    if runner.placement.fallback is not None or len(nodes) < 2:
-        return runner.placement.fallback
-    return "nodes by provider: " + ", ".join(f"{alias} {nodes[alias]}" for alias in nodes)
 
 
 def peak_memory_bytes() -> int | None:

@@ -128,4 +128,12 @@ def test_the_command_line_fails_with_the_node_and_falls_back_when_told(
     assert "--allow-fallback" in refused.stderr
     fell = run("infer", path, *on(provider), "--allow-fallback")
     assert fell.exit_code == 0, fell.stderr
-    assert f"1 nodes on {provider}" in fell.stdout or "on cpu" in fell.stdout
+    assert f"1 of 2 nodes (50%) on {provider}, 1 of 2 nodes (50%) on cpu" in fell.stdout
+    (timed,) = answer("bench", path, *on(provider), "--allow-fallback", "--duration", "0.1")[
+        "results"
+    ]
+    assert timed["nodes"] == {provider: 1, "cpu": 1}
+    assert sum(timed["time"].values()) == pytest.approx(1.0)
+    judged = run("validate", path, *on(provider), "--allow-fallback")
+    assert judged.exit_code == 0, judged.stderr
+    assert "Time in nodes: " in judged.stdout

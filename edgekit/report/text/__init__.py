@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
@@ -98,16 +98,22 @@ def fallback(placement: Placement, provider: str) -> list[str]:
         sets = (" ".join(f"{k}={n}" for k, n in axes.items()) for axes in placement.fixed)
         lines.append(f"Axes fixed for {provider}: {'; '.join(sets)}.")
     if len(placement.nodes) > 1 or placement.time:
-        total = sum(placement.nodes.values())
-        shares = ", ".join(
-            f"{count} of {total} nodes ({count / total:.0%}) on {name}"
-            for name, count in placement.nodes.items()
-        )
-        times = ", ".join(f"{share:.0%} on {name}" for name, share in placement.time.items())
-        lines += [f"Placement: {shares}."] if shares else []
-        lines += [f"Time in nodes: {times}."] if times else []
+        lines += shares(placement.nodes, placement.time)
     if placement.unplaced:
         lines.append(f"On the cpu: {listing(placement.unplaced)}.")
+    return lines
+
+
+def shares(nodes: Mapping[str, int], time: Mapping[str, float]) -> list[str]:
+    """Say what each provider runs, where several do, and what of the time it takes."""
+    lines = []
+    total = sum(nodes.values())
+    if total:
+        parts = (f"{n} of {total} nodes ({n / total:.0%}) on {name}" for name, n in nodes.items())
+        lines.append(f"Placement: {', '.join(parts)}.")
+    if time:
+        parts = (f"{share:.0%} on {name}" for name, share in time.items())
+        lines.append(f"Time in nodes: {', '.join(parts)}.")
     return lines
 
 

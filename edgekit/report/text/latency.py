@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.latency.gate import longer
 from edgekit.latency.percentiles import runs_needed
 from edgekit.latency.results import counted, labelled
-from edgekit.report.text import milliseconds, size, table
+from edgekit.report.text import milliseconds, shares, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,7 @@ def latency(report: LatencyReport) -> list[Any]:
         *(f"Not ranked: {peer.engine}: {peer.reason}" for peer in report.unranked),
         *(line for result in report.results for line in _missing(result)),
         *(f"Fell back: {result.fallback}" for result in report.results if result.fallback),
+        *(line for result in report.results for line in shares(result.nodes, result.time)),
         *_limits(report),
         *(f"{VERDICTS[check.verdict]}: {check.evidence}" for check in report.checks),
         *conditions(report.conditions),
