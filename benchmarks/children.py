@@ -13,10 +13,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Run:
-    """What a process took, and printed; `reason` where it did not end well."""
+    """What a process took, and printed; `reason` where it did not end well.
+
+    `seconds` passed from its start to its end, `cpu_s` it computed.
+    """
 
     seconds: float
     peak_mib: float
+    cpu_s: float
     output: str = ""
     reason: str = ""
 
@@ -42,7 +46,8 @@ def run(command: list[str], limit_gib: float) -> Run:
             last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
             reason = f"over {limit_gib:g} GiB" if too_much else "".join(last)
         output = printed.read().decode(errors="replace").strip()
-        return Run(seconds, usage.ru_maxrss / 1024, output, reason)
+        cpu_s = usage.ru_utime + usage.ru_stime
+        return Run(seconds, usage.ru_maxrss / 1024, cpu_s, output, reason)
 
 
 def _watch(pid: int, limit_gib: float, stopped: threading.Event) -> None:

@@ -2,17 +2,13 @@
 
 Nothing in edgekit writes an output in place: it is made beside its target and moved into place
 when it is complete, so a killed run leaves nothing that looks like a result. This module needs
-numpy only.
+numpy only; what a runner does without is imported where it is used, because an app waits for it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +26,8 @@ MAX_ARRAYS_BYTES = 8 * 2**30
 
 def digest(path: Path) -> str:
     """Give the sha256 of a file as hex digits, reading it in blocks."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -98,6 +96,9 @@ def write_text(target: Path, text: str) -> None:
 @contextlib.contextmanager
 def _beside(target: Path, *, force: bool) -> Iterator[Path]:
     """Yield a scratch folder on the target's own file system; it is gone afterwards."""
+    import shutil
+    import tempfile
+
     check_free(target, force=force)
     scratch: str | None = None
     try:
@@ -130,6 +131,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     Raises `FeedError` where the file is missing, is not what its name says or would unpack to
     more than `MAX_ARRAYS_BYTES`.
     """
+    import zipfile
+
     try:
         # Opened here: numpy would leave the file of a damaged archive open.
         with path.open("rb") as file:
@@ -143,6 +146,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _check_unpacked_size(path: Path) -> None:
+    import zipfile
+
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

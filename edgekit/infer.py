@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from edgekit.bundle import Bundle
 from edgekit.errors import FeedError, OutputError
 from edgekit.reference import Reference
 from edgekit.report import json
+from edgekit.runtime.explain import profiled_placement
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.runtime.placement import Placement
+    from edgekit.runtime.runner import RunOptions
     from edgekit.signature import Feeds, Outputs, Signature
 
 
@@ -53,25 +55,19 @@ def infer(
     model: str | Path,
     given: str | None = None,
     *,
-    provider: str = "cpu",
     variant: str | None = None,
-    threads: int | None = None,
-    allow_fallback: bool = False,
     top: int = 3,
+    profile: bool = False,
+    **run: Unpack[RunOptions],
 ) -> Inference:
     """Run a model on an input (see `edgekit.inputs`), or on a sample of its reference.
 
-    Raises `FeedError` for an input that does not fit, `ProviderError` for a provider that is not
-    there.
+    `run` is how it is run (`RunOptions`); `profile` adds each provider's share of the time, from
+    more runs of the same input. Raises `FeedError` for an input that does not fit,
+    `ProviderError` for a provider that is not there, or that cannot run all of the model.
     """
     bundle = Bundle.open(model) if Path(model).is_dir() else None
-    with open_runner(
-        bundle or model,
-        provider=provider,
-        variant=variant,
-        threads=threads,
-        allow_fallback=allow_fallback,
-    ) as runner:
+    with open_runner(bundle or model, variant=variant, **run) as runner:
         if given is None:
             source, feeds = _sample(bundle, runner.signature)
         else:
@@ -79,12 +75,18 @@ def infer(
             source = "stdin" if given == "-" else given
             feeds = inputs.read(given, runner.signature, spec, sys.stdin)
         outputs = runner.run(feeds)
+        placement = runner.placement
+        if profile:
+            checked = runner.signature.check(feeds)
+            fixed = {axis: size for axes in placement.fixed for axis, size in axes.items()}
+            options: RunOptions = {**run, "axes": fixed}
+            placement = profiled_placement(bundle or model, checked, variant=variant, **options)
         labels = bundle.manifest.labels if bundle else ()
         return Inference(
             model=str(model),
             variant=bundle.variant(variant).name if bundle else Path(model).name,
             provider=runner.provider,
-            placement=runner.placement,
+            placement=placement,
             source=source,
             outputs=outputs,
             predictions=predictions(outputs, labels, top),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import BundleError
+from edgekit.reference import fixed_batch
 from model_defs.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ def evaluate(bundle: Bundle, runner: Runner) -> float | None:
             f"{', '.join(METRICS)}."
         )
     targets = data["targets"][""]
-    size = BATCH if runner.signature.batched else len(targets)
-    pieces = [
-        runner.run({key: array[start : start + size] for key, array in data["inputs"].items()})
-        for start in range(0, len(targets), size)
-    ]
-    scores = np.concatenate([next(iter(piece.values())) for piece in pieces])
+    size = BATCH if runner.signature.batched else fixed_batch(runner.signature) or len(targets)
+    pieces = []
+    for start in range(0, len(targets), size):
+        # The last batch starts early to be full, and only what is new of it is kept.
+        first = max(0, min(start, len(targets) - size))
+        rows = slice(first, first + size)
+        answer = runner.run({key: array[rows] for key, array in data["inputs"].items()})
+        pieces.append(next(iter(answer.values()))[start - first :])
+    scores = np.concatenate(pieces)
     return METRICS[name](scores, targets)

@@ -41,14 +41,27 @@ class Reference:
         files.save_arrays(path, {"inputs": self.inputs, "outputs": self.outputs})
 
     def batches(self, signature: Signature, size: int) -> Iterator[Reference]:
-        """Split the samples into batches of `size`; a model without a batch axis is one case."""
-        count = len(next(iter(self.inputs.values()))) if signature.batched else 1
-        if not signature.batched or size >= count:
+        """Split the samples into batches of `size`, the last of which starts early to be full.
+
+        A model whose batch is fixed gets batches of that; one without a batch axis is one case.
+        """
+        count = len(next(iter(self.inputs.values()))) if self.inputs else 0
+        if not signature.batched:
+            size = fixed_batch(signature)
+        if not size or size >= count:
             yield self
             return
         for start in range(0, count, size):
-            rows = slice(start, start + size)
+            first = min(start, count - size)
+            rows = slice(first, first + size)
             yield Reference(
                 {name: array[rows] for name, array in self.inputs.items()},
                 {name: array[rows] for name, array in self.outputs.items()},
             )
+
+
+def fixed_batch(signature: Signature) -> int:
+    """Give the one length that the first axis of everything is fixed to, or 0."""
+    firsts = {s.shape[0] if s.shape else 0 for s in (*signature.inputs, *signature.outputs)}
+    first = firsts.pop()
+    return first if isinstance(first, int) and not firsts else 0

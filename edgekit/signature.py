@@ -1,23 +1,26 @@
 """What goes into a model and what comes out: names, dtypes, shapes, and the check of a feed.
 
 One check (`Signature.check`) serves run, parity and latency alike, so that every command says
-the same about the same mistake. This module needs numpy only; it never opens a model.
+the same about the same mistake. What a value of another dtype may become is a table,
+`CONVERSIONS`. This module needs numpy only; it never opens a model.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import FeedError
+from edgekit.errors import FeedError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+Array = np.ndarray[Any, Any]
 Feeds = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -44,10 +47,7 @@ class TensorSpec:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Tell whether an array of this shape can be fed."""
-        return len(shape) == len(self.shape) and all(
-            isinstance(want, str) or want == got
-            for want, got in zip(self.shape, shape, strict=True)
-        )
+        return fits(self.shape, shape)
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,12 @@ class Signature:
     def check(self, feeds: Mapping[str, Any]) -> Feeds:
         """Check a feed against the inputs and return it as arrays of the right dtype.
 
-        Values are converted only where nothing is lost: Python lists, a wider integer whose
-        values fit, a float for a float. Raises `FeedError` that quotes the signature.
+        Arrays that fit are given back as they are, Python lists and numbers become arrays, and
+        another dtype is converted where `CONVERSIONS` allows it: no value is changed but by the
+        rounding of a float. Raises `FeedError` that quotes the signature.
         """
+        if type(feeds) is not dict:
+            feeds = self._named(feeds)
         ready = self._as_they_are(feeds)
         if ready is not None:
             return ready
@@ -139,6 +142,14 @@ class Signature:
             if isinstance(axis, str)
         }
 
+    def _named(self, feeds: Any) -> dict[str, Any]:
+        if not isinstance(feeds, Mapping):
+            raise FeedError(
+                f"The feed is of the type {type(feeds).__name__}: give a dict of the model's "
+                f"inputs by name, which are {_listing(self.inputs)}."
+            )
+        return dict(feeds)
+
     @functools.cached_property
     def _slots(self) -> tuple[tuple[str, np.dtype[Any], tuple[int | str, ...]], ...]:
         return tuple((spec.name, numpy_dtype(spec), spec.shape) for spec in self.inputs)
@@ -146,13 +157,16 @@ class Signature:
     def _as_they_are(self, feeds: Mapping[str, Any]) -> Feeds | None:
         """Give back a feed that needs no conversion; None leaves it to the full check.
 
-        This is every run's hot path: about a microsecond, where the full check takes six.
+        This is every run's hot path: about a microsecond, where the full check takes six. What an
+        array of strings holds is left to the full check.
         """
         arrays: Feeds = {}
         lengths: dict[str, int] = {}
         for name, dtype, shape in self._slots:
             array = feeds.get(name)
             if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != len(shape):
+                return None
+            if dtype.kind == "O":
                 return None
             for want, size in zip(shape, array.shape, strict=True):
                 if want != size and (
@@ -177,16 +191,26 @@ class Signature:
                 f"the model takes {_listing(self.inputs)}."
             )
 
-    def _array(self, spec: TensorSpec, value: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    def _array(self, spec: TensorSpec, value: Any) -> Array:
+        if hasattr(value, "mask") and np.ma.is_masked(value):  # or every list would load numpy.ma
+            raise FeedError(
+                f"The input {spec.name!r} has masked values, which the model would see: "
+                f"fill them, for {spec}."
+            )
         try:
             array = np.asarray(value)
-        except ValueError as error:
-            raise FeedError(f"The input {spec.name!r} is a ragged list: give {spec}.") from error
+        except (TypeError, ValueError) as error:
+            what = "a ragged list" if isinstance(value, (list, tuple)) else one_line(error)
+            raise FeedError(
+                f"The input {spec.name!r} is no array ({what}): the model takes {spec}."
+            ) from error
         if not spec.fits(array.shape):
             raise FeedError(
                 f"The input {spec.name!r} has shape {format_shape(array.shape)}: the model takes "
                 f"{spec}."
             )
+        if array.size == 0 and not hasattr(value, "dtype"):
+            return np.empty(array.shape, numpy_dtype(spec))  # an empty list is of no dtype
         return _as_dtype(array, spec)
 
     def _check_axes(self, arrays: Feeds) -> None:
@@ -201,6 +225,13 @@ class Signature:
                         f"The axis {axis!r} is {first_size} in {first_name!r} and {size} in "
                         f"{spec.name!r}: give both the same length."
                     )
+
+
+def fits(wanted: tuple[int | str, ...], shape: tuple[int, ...]) -> bool:
+    """Tell whether a shape is the one that is wanted, whose names stand for any length."""
+    return len(shape) == len(wanted) and all(
+        isinstance(want, str) or want == got for want, got in zip(wanted, shape, strict=True)
+    )
 
 
 def format_shape(shape: Iterable[int | str]) -> str:
@@ -224,25 +255,82 @@ def numpy_dtype(spec: TensorSpec) -> np.dtype[Any]:
     return np.dtype(object if spec.dtype == "str" else spec.dtype)
 
 
-def _as_dtype(
-    array: np.ndarray[Any, np.dtype[Any]], spec: TensorSpec
-) -> np.ndarray[Any, np.dtype[Any]]:
+@dataclass(frozen=True)
+class Conversion:
+    """A row of `CONVERSIONS`: arrays of the numpy kinds `given`, for an input of the kinds `taken`.
+
+    `changed` marks the values that the conversion would change, given the array and what became
+    of it; where it marks one the array is refused.
+    """
+
+    given: str
+    taken: str
+    allowed: str
+    changed: Callable[[Array, Array], Any]
+
+
+def _other(array: Array, made: Array) -> Any:
+    return made != array
+
+
+def _inexact(array: Array, made: Array) -> Any:
+    """Mark integers that no float of this width is: the way back gives another integer."""
+    beyond = made >= float(int(np.iinfo(array.dtype).max) + 1)
+    return beyond | (made.astype(array.dtype) != array)
+
+
+def _overflown(array: Array, made: Array) -> Any:
+    return np.isinf(made) & np.isfinite(array)
+
+
+def _no_text(array: Array, _made: Array) -> Any:
+    return np.asarray(np.frompyfunc(lambda item: not isinstance(item, str), 1, 1)(array), bool)
+
+
+#: What an array of another dtype may become, by numpy's kinds: b bool, i and u integers, f floats,
+#: U and S strings, O objects. Whatever has no row is refused: floats for integers (a model that
+#: takes ids was given something else), complex numbers, dates, numbers for strings.
+CONVERSIONS = (
+    Conversion("b", "iuf", "always: False is 0, True is 1", _other),
+    Conversion("iu", "iu", "where the input's dtype has every value", _other),
+    Conversion("iu", "b", "where every value is 0 or 1", _other),
+    Conversion("iu", "f", "where every value is exact: float32 has all up to 2**24", _inexact),
+    Conversion("f", "f", "rounded to the nearest, where no number becomes infinite", _overflown),
+    Conversion("U", "O", "always", _other),
+    Conversion("S", "O", "where the bytes are UTF-8", _other),
+    Conversion("O", "O", "where every value is a Python string", _no_text),
+)
+
+
+def _as_dtype(array: Array, spec: TensorSpec) -> Array:
     dtype = numpy_dtype(spec)
-    if array.dtype == dtype:
+    if array.dtype == dtype and dtype.kind != "O":
         return array
-    if dtype.kind == "O" and array.dtype.kind in "US":
-        return array.astype(dtype)
-    if dtype.kind in "iu" and array.dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        if array.size == 0 or (array.min() >= info.min and array.max() <= info.max):
-            return array.astype(dtype)
-        raise FeedError(
-            f"The input {spec.name!r} has values from {array.min()} to {array.max()}, outside of "
-            f"{spec.dtype}: the model takes {spec}."
-        )
-    if dtype.kind == "f" and array.dtype.kind in "fiu":
-        return array.astype(dtype)
+    for row in CONVERSIONS:
+        if array.dtype.kind in row.given and dtype.kind in row.taken:
+            return _converted(array, dtype, row, spec)
     raise FeedError(f"The input {spec.name!r} is {array.dtype}: the model takes {spec}.")
+
+
+def _converted(array: Array, dtype: np.dtype[Any], row: Conversion, spec: TensorSpec) -> Array:
+    if array.dtype.kind == "S":
+        try:
+            array = np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise FeedError(
+                f"The input {spec.name!r} has bytes that are not UTF-8 ({one_line(error)}): "
+                f"the model takes {spec}."
+            ) from error
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = array.astype(dtype)
+        changed = np.asarray(row.changed(array, made))
+    if changed.any():
+        index = tuple(int(i) for i in np.argwhere(changed)[0])
+        raise FeedError(
+            f"The input {spec.name!r} has {array[index]} at {index}, which would change as "
+            f"{spec.dtype} ({array.dtype} is taken {row.allowed}): the model takes {spec}."
+        )
+    return made
 
 
 def _listing(specs: Iterable[TensorSpec]) -> str:

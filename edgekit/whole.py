@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgekit.latency import Latency, LatencyReport, Ratio
     from edgekit.quantizer import Quantized
-    from edgekit.validation import ParityReport, VariantParity
+    from edgekit.verdicts import ParityReport, VariantParity
 
     Progress = Callable[[float, str], None]
 

@@ -90,6 +90,8 @@ def test_sqnr_floor(floor: float, passed: bool) -> None:
         pytest.param([1e-3] * 4, [1.05e-3] * 4, "sqnr", id="small as a whole, 5% off"),
         pytest.param([1e-3] * 4, [1.0000001e-3] * 4, None, id="small as a whole"),
         pytest.param([0.0] * 4, [1e-9] * 4, None, id="zeros, nearly"),
+        pytest.param([1e-39] * 4, [0.0] * 4, None, id="denormal, flushed"),
+        pytest.param([1e-39] * 4, [1e-3] * 4, "tolerance", id="denormal, not flushed"),
         pytest.param([0.0] * 4, [1e-3] * 4, "tolerance", id="zeros, not really"),
     ],
 )
@@ -141,3 +143,21 @@ def test_the_tolerance_that_would_pass_passes(
     assert needed is not None
     assert compare_output("y", want, got, Tolerance(needed)).passed
     assert compare_output("y", want, want, Tolerance(0.0)).passed
+
+
+@pytest.mark.parametrize(
+    ("scale", "error", "passed"),
+    [
+        pytest.param(1.0, 5e-4, False, id="of the order of one"),
+        pytest.param(100.0, 5e-4, True, id="among hundreds"),
+        pytest.param(100.0, 5e-2, False, id="too far among hundreds"),
+        pytest.param(1e-3, 5e-4, False, id="among thousandths"),
+    ],
+)
+def test_an_element_near_zero_carries_the_rounding_of_the_others(
+    scale: float, error: float, passed: bool
+) -> None:
+    expected = scale * np.array([[1.0, -1.0, 0.0, 0.5]], np.float32)
+    actual = expected + np.array([[0, 0, error, 0]], np.float32)
+    found = parity.compare_output("y", expected, actual, parity.TOLERANCES["fp32"])
+    assert found.passed is passed

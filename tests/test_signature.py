@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from edgekit.errors import FeedError
 from edgekit.signature import Signature, TensorSpec, check_finite, format_shape
@@ -30,8 +33,11 @@ GOOD = {"image": np.zeros((2, 2, 2), np.float32), "ids": np.zeros((2, 5), np.int
         pytest.param({"image": np.zeros((3, 2, 2), np.float32)}, "axis 'batch' is 3", id="batch"),
         pytest.param({"image": np.zeros((2, 2, 2), complex)}, "complex128", id="dtype"),
         pytest.param({"ids": np.zeros((2, 5), np.float32)}, "'ids' is float32", id="float for int"),
-        pytest.param({"ids": np.full((2, 5), 2**40)}, "outside of int32", id="int too wide"),
+        pytest.param({"ids": np.full((2, 5), 2**40)}, "1099511627776 at (0, 0)", id="int too wide"),
         pytest.param({"ids": [[1, 2], [3]]}, "ragged", id="ragged"),
+        pytest.param({"ids": [[1, "a"], [2, "b"]]}, "'ids' is <U21", id="text for int"),
+        pytest.param({"ids": np.ma.masked_equal([[1, 2]], 2)}, "masked values", id="masked"),
+        pytest.param({"ids": np.array([["2026-11-24"]], "M8[D]")}, "datetime64", id="date"),
     ],
 )
 def test_check_refuses_and_quotes_the_signature(change: dict[str, object], message: str) -> None:
@@ -40,18 +46,140 @@ def test_check_refuses_and_quotes_the_signature(change: dict[str, object], messa
         TWO.check(feeds)
 
 
+def of(dtype: str) -> Signature:
+    """A signature of one input of two free axes."""
+    return Signature((TensorSpec("x", dtype, ("rows", "columns")),), ())
+
+
+INF, NAN = np.inf, np.nan
+
+
 @pytest.mark.parametrize(
-    ("given", "dtype"),
+    ("given", "dtype", "expected"),
     [
-        pytest.param([[1, 2]], np.int32, id="list"),
-        pytest.param(np.ones((1, 2), np.int64), np.int32, id="int64 that fits"),
-        pytest.param(np.ones((1, 2), np.uint8), np.int32, id="uint8"),
+        pytest.param([[1, 2]], "int32", [[1, 2]], id="list of ints"),
+        pytest.param([[0.1, 2]], "float32", [[np.float32(0.1), 2]], id="list of floats, rounded"),
+        pytest.param([[]], "int32", [[]], id="empty list"),
+        pytest.param(((1, 2),), "int64", [[1, 2]], id="tuple"),
+        pytest.param(np.ones((1, 2), np.int64), "int32", [[1, 1]], id="int64 that fits"),
+        pytest.param(np.ones((1, 2), np.uint8), "int32", [[1, 1]], id="uint8"),
+        pytest.param(np.array([[2**64 - 1]], np.uint64), "uint64", [[2**64 - 1]], id="uint64"),
+        pytest.param([[True, False]], "int64", [[1, 0]], id="bool for int: a mask"),
+        pytest.param([[True, False]], "float32", [[1, 0]], id="bool for float"),
+        pytest.param([[1, 0]], "bool", [[True, False]], id="0 and 1 for bool"),
+        pytest.param([[2**24]], "float32", [[2**24]], id="the last of the exact ints"),
+        pytest.param([[2**24 + 2]], "float32", [[2**24 + 2]], id="a larger int that is exact"),
+        pytest.param([[-(2**63)]], "float32", [[-(2**63)]], id="the least int64, exact"),
+        pytest.param([[NAN, INF, -INF]], "float32", [[NAN, INF, -INF]], id="NaN, infinities"),
+        pytest.param([[1e-60]], "float32", [[0]], id="rounded to zero"),
+        pytest.param(np.ones((1, 1), ">f4"), "float32", [[1]], id="other byte order"),
+        pytest.param([["a", "\u00e9"]], "str", [["a", "\u00e9"]], id="strings"),
+        pytest.param(np.array([[b"\xc3\xa9"]]), "str", [["\u00e9"]], id="UTF-8"),
+        pytest.param(np.array([["a"]], object), "str", [["a"]], id="objects that are strings"),
     ],
 )
-def test_check_widens_what_loses_nothing(given: object, dtype: type) -> None:
-    checked = TWO.check({"image": [[[0, 1], [2, 3]]], "ids": given})
-    assert checked["ids"].dtype == dtype
-    assert checked["image"].dtype == np.float32
+def test_check_takes_what_no_value_is_changed_by(given: Any, dtype: str, expected: Any) -> None:
+    checked = of(dtype).check({"x": given})["x"]
+    assert checked.dtype == (object if dtype == "str" else np.dtype(dtype))
+    np.testing.assert_array_equal(checked, np.array(expected, checked.dtype))
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "message"),
+    [
+        pytest.param([[0, 2**24 + 1]], "float32", "16777217 at (0, 1)", id="no float32"),
+        pytest.param([[2**63 - 1]], "float32", "9223372036854775807", id="rounds up past int64"),
+        pytest.param([[2**53 + 1]], "float64", "9007199254740993 at", id="no float64"),
+        pytest.param([[2049]], "float16", "2049 at (0, 0)", id="no float16"),
+        pytest.param([[70000]], "float16", "70000 at (0, 0)", id="int beyond float16"),
+        pytest.param([[1e39]], "float32", "1e+39 at (0, 0)", id="becomes infinite"),
+        pytest.param([[NAN, 65520.0]], "float16", "65520.0 at (0, 1)", id="infinite as float16"),
+        pytest.param([[-1]], "uint64", "-1 at (0, 0)", id="negative for unsigned"),
+        pytest.param(
+            [[128]], "int8", "where the input's dtype has every value", id="says the rule"
+        ),
+        pytest.param([[2]], "bool", "2 at (0, 0)", id="2 for bool"),
+        pytest.param([[1.0]], "int32", "'x' is float64", id="a whole float for int"),
+        pytest.param([[1.0]], "bool", "'x' is float64", id="float for bool"),
+        pytest.param([[1j]], "float32", "'x' is complex128", id="complex"),
+        pytest.param([[2**70]], "int64", "'x' is object", id="a Python int of no dtype"),
+        pytest.param([[1, 2]], "str", "'x' is int64", id="int for string"),
+        pytest.param(np.array([["a", 1]], object), "str", "1 at (0, 1)", id="an object in strings"),
+        pytest.param(np.array([[b"a"]], object), "str", "b'a' at (0, 0)", id="bytes in objects"),
+        pytest.param(np.array([[b"\xff"]]), "str", "not UTF-8", id="no UTF-8"),
+    ],
+)
+def test_check_refuses_what_a_value_is_changed_by(given: Any, dtype: str, message: str) -> None:
+    with pytest.raises(FeedError, match=re.escape(message)) as caught:
+        of(dtype).check({"x": given})
+    assert f"the model takes x: {dtype} (rows, columns)" in str(caught.value)
+
+
+NUMBERS = ["bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))]
+NUMBERS += ["float16", "float32", "float64"]
+arrays = st.sampled_from(NUMBERS).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=2, max_side=3))
+)
+
+
+@given(array=arrays, dtype=st.sampled_from(NUMBERS))
+def test_a_value_is_never_changed_but_by_the_rounding_of_a_float(array: Any, dtype: str) -> None:
+    kinds = array.dtype.kind, np.dtype(dtype).kind
+    before = array.copy()
+    try:
+        checked = of(dtype).check({"x": array})["x"]
+    except FeedError:
+        # Not out of caution: some value is none of that dtype's, or the kinds never go together.
+        assert kinds in {("f", "b"), ("f", "i"), ("f", "u")} or not _representable(array, dtype)
+        return
+    finally:
+        assert array.tobytes() == before.tobytes()
+    assert checked.dtype == np.dtype(dtype)
+    if kinds == ("f", "f"):
+        assert np.array_equal(np.isnan(checked), np.isnan(array))
+        assert np.array_equal(np.isinf(checked), np.isinf(array))
+        exact = array[np.isfinite(array)].astype(np.float64)
+        made = checked[np.isfinite(array)]
+        with np.errstate(over="ignore"):  # the step after the largest float is infinite
+            step = np.spacing(np.abs(made)).astype(np.float64)
+        assert (np.abs(made.astype(np.float64) - exact) <= step / 2).all()
+    else:
+        # Python's numbers compare exactly, whatever their width.
+        assert [int(value) for value in checked.flat] == [int(value) for value in array.flat]
+
+
+def _representable(array: Any, dtype: str) -> bool:
+    """Whether Python's exact numbers find every value among those of a dtype."""
+    kind = np.dtype(dtype).kind
+    values = [value.item() for value in array.flat]
+    if kind == "b":
+        return all(value in (0, 1) for value in values)
+    if kind in "iu":
+        return all(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max for value in values)
+    with np.errstate(over="ignore"):
+        made = [np.float64(value).astype(dtype).item() for value in values]
+    if array.dtype.kind == "f":
+        return all(np.isinf(m) <= np.isinf(v) for m, v in zip(made, values, strict=True))
+    return all(m == v for m, v in zip(made, values, strict=True))
+
+
+@pytest.mark.parametrize("feeds", [np.zeros((1, 2)), [[1, 2]], None, "ids"], ids=repr)
+def test_a_feed_that_is_no_mapping_is_told_the_names(feeds: Any) -> None:
+    with pytest.raises(FeedError, match=r"give a dict .*image: float32 .*; ids: int32"):
+        TWO.check(feeds)
+
+
+def test_any_mapping_is_a_feed() -> None:
+    assert TWO.check(MappingProxyType(GOOD))["ids"] is GOOD["ids"]
+
+
+def test_what_is_no_array_says_why() -> None:
+    class Far:
+        def __array__(self, dtype: object = None, copy: object = None) -> object:
+            raise TypeError("it is on another device")
+
+    with pytest.raises(FeedError, match="it is on another device"):
+        TWO.check(GOOD | {"ids": Far()})
 
 
 def test_an_array_that_fits_is_not_copied() -> None:

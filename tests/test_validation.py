@@ -22,11 +22,11 @@ def with_variant(bundle: Bundle, scale: float) -> Bundle:
     return bundle.add(Variant("other", FileEntry.of(path), "fp32", "float", 18))
 
 
-def test_a_bundle_is_checked_at_two_batch_sizes(bundle: Bundle) -> None:
+def test_a_bundle_is_checked_at_batch_1_an_odd_one_and_all_at_once(bundle: Bundle) -> None:
     report = edgekit.validate(bundle.path)
     (variant,) = report.variants
     assert report.passed
-    assert list(variant.outputs) == [1, 4]
+    assert list(variant.outputs) == [1, 3, 4]
     assert (report.metric_name, variant.metric) == ("accuracy", 1.0)
 
 
@@ -102,7 +102,8 @@ def test_a_wrong_shape_at_one_batch_size_is_seen(tmp_path: Path) -> None:
     )
     report = edgekit.validate(write_bundle(tmp_path / "mixed", mixed))
     passed = {batch: o[0].passed for batch, o in report.variants[0].outputs.items()}
-    assert passed == {1: False, 4: True}
+    assert passed == {1: False, 3: False, 4: True}
+    assert report.variants[0].failures[0].kind == "batch-dependent"
 
 
 def test_the_metric_of_a_damaged_model_is_low(bundle: Bundle) -> None:

@@ -54,7 +54,7 @@ class Peers(click.ParamType[tuple[str, ...]]):
 )
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--variant", "variants", multiple=True, help="Variants; left out, all of a bundle.")
-@options.provider_options
+@options.run_options
 @click.option(
     "--threads",
     type=Counts(),
@@ -90,7 +90,6 @@ class Peers(click.ParamType[tuple[str, ...]]):
     help="Seconds of measuring for each candidate; up to ten times that where a p99 (662 runs) or "
     "a p90 (64 runs) needs them.",
 )
-@click.option("--fix-axis", "axes", multiple=True, metavar="NAME=LENGTH", help="Fix a free axis.")
 @click.option(
     "--compare",
     type=Peers(),
@@ -150,7 +149,6 @@ def bench(
     ctx: click.Context,
     /,
     models: tuple[Path, ...],
-    axes: tuple[str, ...],
     budgets: tuple[str, ...],
     max_slowdown: float,
     duration: float,
@@ -190,7 +188,6 @@ def bench(
             list(models) or [options.model_path(None)],
             variants=variants or "all",
             duration_s=duration,
-            axes=options.lengths_of(axes),
             budgets=limits,
             max_slowdown=max_slowdown / 100,
             on_progress=lambda done: progress(done, "measuring"),

@@ -39,19 +39,71 @@ threads_option = click.option(
 )
 
 
-def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--provider` and `--allow-fallback`."""
-    command = click.option(
-        "--allow-fallback",
-        is_flag=True,
-        help="Let the CPU run what the provider cannot, and say so.",
-    )(command)
-    return click.option(
-        "--provider",
-        default="cpu",
-        show_default=True,
-        help="Execution provider: cpu, cuda, webgpu, ... (see `edgekit providers`).",
-    )(command)
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """Read `KEY=VALUE` pairs."""
+    found = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{pair!r} is not {parameter.metavar}.")
+        found[key] = value
+    return found
+
+
+def _lengths(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, int]:
+    """Read `NAME=LENGTH` pairs."""
+    found = _pairs(ctx, parameter, given)
+    for axis, length in found.items():
+        if not length.isdigit() or int(length) < 1:
+            raise click.BadParameter(f"'{axis}={length}' is not {parameter.metavar}.")
+    return {axis: int(length) for axis, length in found.items()}
+
+
+fix_axis_option = click.option(
+    "--fix-axis",
+    "axes",
+    multiple=True,
+    metavar="NAME=LENGTH",
+    callback=_lengths,
+    help="Fix a free axis, such as batch=1; may be repeated.",
+)
+
+
+provider_options_option = click.option(
+    "--provider-option",
+    "provider_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="An option of the provider, such as device_id=1; PROVIDER.KEY=VALUE for one of several; "
+    "may be repeated.",
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add how a model is run: keywords of `ProviderOptions`, to be passed on as they are."""
+    for option in (
+        fix_axis_option,
+        provider_options_option,
+        click.option(
+            "--allow-fallback",
+            is_flag=True,
+            help="Let the CPU run what the provider cannot, and say so.",
+        ),
+        click.option(
+            "--provider",
+            default="cpu",
+            show_default=True,
+            help="Execution provider: cpu, cuda, webgpu, ... (see `edgekit providers`); several "
+            "with commas, the later ones for what the first cannot run.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def emit(value: Callable[[], Any], text: Callable[[], list[Any]], *, as_json: bool) -> None:
@@ -85,17 +137,6 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE.", param_hint="--set")
         settings[key.replace("-", "_")] = _literal(value)
     return settings
-
-
-def lengths_of(pairs: tuple[str, ...]) -> dict[str, int]:
-    """Read `axis=length` pairs."""
-    lengths: dict[str, int] = {}
-    for pair in pairs:
-        axis, _, length = pair.partition("=")
-        if not axis or not length.isdigit() or int(length) < 1:
-            raise click.BadParameter(f"{pair!r} is not NAME=LENGTH.", param_hint="--axis")
-        lengths[axis] = int(length)
-    return lengths
 
 
 def _literal(text: str) -> Any:

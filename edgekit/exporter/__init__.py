@@ -21,6 +21,7 @@ from edgekit.exporter import (
     blame,
     convert,
     evidence,
+    frameworks,
     ids,
     lowering,
     passes,
@@ -186,12 +187,14 @@ def _write_file(
         batch=SAMPLES,
         seed=seed,
     )
+    frameworks.give_back_memory()
     source = dataclasses.replace(source, inputs=settled.inputs)
     known = [value.shape for value in model.graph.outputs]
     tidy.name_interface(model, settled.inputs, axes.output_shapes(settled, known))
     tidy.describe(model, source.name, source.about)
     writer.save(model, path)
     tidy.release(model)
+    frameworks.give_back_memory()
     try:
         runner = open_runner(path)
         reference, proof = evidence.verify(

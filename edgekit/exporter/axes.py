@@ -13,6 +13,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit.errors import ExportError
 from edgekit.exporter import blame, trace
 from edgekit.reference import Reference
@@ -136,7 +138,8 @@ def _settle_by(
         used = signature.lengths(first.inputs) if first else {}
         if any(used.get(axis) == length for axis, length in lengths.items()):
             continue
-        other = run(inputs, signature.sample(1, axes=lengths, limits=limits))
+        made = signature.sample(1, axes=lengths, limits=limits)
+        other = run(inputs, _in_range(made, first.inputs) if first else made)
         if isinstance(other, Exception):
             return refusal or other
         if first is not None:
@@ -163,6 +166,19 @@ def _ties(inputs: tuple[TensorSpec, ...], reference: Feeds | None) -> list[dict[
                 groups[reference[spec.name].shape[i] if reference else 0].append(axis)
     names = {axis: group[0] for group in groups.values() for axis in group}
     return [{}, names] if any(a != b for a, b in names.items()) else [{}]
+
+
+def _in_range(feeds: Feeds, given: Feeds) -> Feeds:
+    """Spread floats of 0..1 over the range of those that were given: pixels are up to 255."""
+    spread = {}
+    for name, array in feeds.items():
+        known = given[name]
+        if array.dtype.kind == "f" and known.size and np.isfinite(known).all():
+            low, high = known.min(), known.max()
+            spread[name] = (low + array * (high - low)).astype(array.dtype)
+        else:
+            spread[name] = array
+    return spread
 
 
 def _answer(keras: Any, inputs: tuple[TensorSpec, ...], feeds: Feeds) -> Reference | Exception:

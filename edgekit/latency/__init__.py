@@ -68,7 +68,7 @@ def benchmark(
     models: str | Path | Bundle | Candidate | Sequence[str | Path | Bundle | Candidate],
     *,
     variants: str | Sequence[str] | None = None,
-    provider: str = "cpu",
+    provider: str | Sequence[str] = "cpu",
     threads: int | Sequence[int] = 1,
     batch: int = 1,
     replicas: int = 1,
@@ -76,6 +76,7 @@ def benchmark(
     duration_s: float = 2.0,
     axes: Mapping[str, int] | None = None,
     allow_fallback: bool = False,
+    provider_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     compare: Sequence[str] = (),
     source: str | Path | None = None,
@@ -107,7 +108,15 @@ def benchmark(
     """
     _check_arguments(duration_s, scenario, batch, replicas)
     sweep = [threads] if isinstance(threads, int) else list(threads)
-    template = Candidate("", None, provider, 1, batch, allow_fallback, dict(axes or {}), replicas)
+    template = Candidate(
+        "",
+        provider=provider if isinstance(provider, str) else ",".join(provider),
+        batch=batch,
+        allow_fallback=allow_fallback,
+        axes=dict(axes or {}),
+        replicas=replicas,
+        provider_options=dict(provider_options or {}),
+    )
     candidates = [
         one if isinstance(given, Candidate) else dataclasses.replace(one, threads=count)
         for given in _listed(models)
@@ -206,14 +215,17 @@ def candidates_of(
     if isinstance(model, Candidate):
         return [model]
     path = str(model.path if isinstance(model, Bundle) else model)
-    named = [(path, variant) for variant in _variants(path, variants)]
+    named = [(path, variant) for variant in _variants(path, variants, template.provider)]
     return [dataclasses.replace(template, model=at, variant=variant) for at, variant in named]
 
 
-def _variants(path: str, variants: str | Sequence[str] | None) -> Iterable[str | None]:
+def _variants(
+    path: str, variants: str | Sequence[str] | None, provider: str
+) -> Iterable[str | None]:
     if variants == "all":
-        folder = Path(path).is_dir()
-        return [v.name for v in Bundle.open(path).manifest.variants] if folder else [None]
+        if not Path(path).is_dir():
+            return [None]
+        return [v.name for v in Bundle.open(path).variants_on(provider)]
     if isinstance(variants, str):
         return [variants]
     return variants or [None]

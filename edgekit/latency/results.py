@@ -24,7 +24,8 @@ class Candidate:
 
     `threads` is onnxruntime's intra-op count, `batch` the samples of one run, `axes` the length
     of other free axes by name, `replicas` how many runs are under way at once. `engine` is
-    `edgekit`, or the peer that runs the model's weights.
+    `edgekit`, or the peer that runs the model's weights. `provider` may be several with commas;
+    `provider_options` are those of `edgekit.open`.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Candidate:
     axes: Mapping[str, int] = field(default_factory=dict)
     replicas: int = 1
     engine: str = EDGEKIT
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = (self.threads, self.batch, self.replicas, *self.axes.values())
@@ -50,6 +52,7 @@ class Candidate:
             "provider": self.provider,
             "threads": self.threads,
             "allow_fallback": self.allow_fallback,
+            "provider_options": dict(self.provider_options),
         }
 
     def __str__(self) -> str:

@@ -224,16 +224,18 @@ class _Child:
         from edgekit.reference import Reference
         from edgekit.runtime import providers
         from edgekit.runtime.runner import open_runner
+        from edgekit.runtime.session import declared_signature
 
         ort = errors.require("onnxruntime", "run models")
         known = Reference.load(Path(reference)).inputs if reference else None
         feed = functools.partial(make_feeds, reference=known, batch=batch, axes=axes, seed=seed)
         feeds: Feeds = {}
         fixed: dict[str, int] = {}
-        if providers.resolve(options["provider"]).fixed_shapes:
-            with open_runner(file, threads=options["threads"]) as probe:
-                feeds = feed(probe.signature)
-                fixed = probe.signature.lengths(feeds)
+        if any(row.fixed_shapes for row in providers.rows_of(options["provider"])):
+            declared = declared_signature(Path(file))
+            if declared is not None:
+                feeds = feed(declared)
+                fixed = declared.lengths(feeds)
         given: RunOptions = {**options, "axes": fixed}
         start = time.perf_counter_ns()
         runner = open_runner(file, **given)

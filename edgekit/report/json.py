@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
-    from edgekit.validation import ParityReport
+    from edgekit.runtime.survey import Survey
+    from edgekit.verdicts import ParityReport
 
 
 def dumps(value: Any) -> str:
@@ -47,32 +48,55 @@ def plain(value: Any) -> Any:
 
 
 def parity(report: ParityReport) -> dict[str, Any]:
-    """`passed`, `provider`, and `outputs` with a row a variant, batch size and output."""
+    """`passed`, `variants` with their failures, `refused`, and a row an output of each check."""
     return {
         "passed": report.passed,
         "model": report.model,
-        "provider": report.variants[0].provider,
+        "provider": report.variants[0].provider if report.variants else None,
+        "providers": list(report.providers),
         "variants": [
             {
                 "variant": variant.variant,
                 "precision": variant.precision,
                 "passed": variant.passed,
                 "degenerate": variant.degenerate,
+                "batch_dependent": variant.batch_dependent,
+                "batch_effect": plain(variant.batch_effect),
+                "failures": plain(variant.failures),
+                "asked": variant.asked,
                 "provider": variant.provider,
                 "placement": plain(variant.placement),
                 "tolerance": plain(variant.tolerance),
                 "metric_name": report.metric_name,
                 "metric": variant.metric,
+                "finding": plain(variant.finding),
             }
             for variant in report.variants
         ],
+        "refused": [plain(row) | {"counted": row.counted} for row in report.refused],
         "outputs": [
-            {"variant": variant.variant, "batch": batch} | plain(output)
+            {
+                "variant": variant.variant,
+                "asked": variant.asked,
+                "inputs": check.inputs,
+                "batch": check.batch,
+                "axes": check.axes,
+                "expected_from": check.expected_from,
+                "counted": check.counted,
+            }
+            | plain(output)
             for variant in report.variants
-            for batch, outputs in variant.outputs.items()
-            for output in outputs
+            for check in variant.checks
+            for output in check.outputs
         ],
+        "notes": list(report.notes),
     }
+
+
+def survey(found: Survey) -> dict[str, Any]:
+    """`passed`, `onnxruntime`, `wheels`, `conflict`, and `providers` with a row a provider."""
+    value: dict[str, Any] = plain(found)
+    return {"passed": found.passed, "conflict": found.conflict} | value
 
 
 def inference(result: Inference) -> dict[str, Any]:

@@ -1,26 +1,16 @@
-"""One table of execution providers, and the checks that say why one cannot run here.
+"""One table of execution providers: what each is, how it is registered, what it wants.
 
-onnxruntime answers a request for an absent provider with a warning and a CPU session. edgekit
-asks first, in the order in which things go missing: the platform, the wheel, a library by name,
-a device. The checks open no session; `session.py` proves what then really ran.
+The table opens nothing and imports nothing but edgekit's errors. `probe.py` says which rows can run
+here and why the others cannot, `session.py` opens models on them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import difflib
-import importlib
-import io
-import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edgekit.errors import ProviderError, one_line, require
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from edgekit.errors import ProviderError
 
 CPU = "CPUExecutionProvider"
 
@@ -29,130 +19,171 @@ CPU = "CPUExecutionProvider"
 class Provider:
     """A row of the table.
 
-    `alias` is what users type and `name` what onnxruntime calls it; `install` brings the wheel, in
-    the place of the wheel `replaces`, since both install the one module `onnxruntime`. A built-in
-    provider may live in a shared `library` of its own that needs a `driver`; a plugin is registered
-    from the package `plugin`, whose functions give the paths that it wants as options.
+    `alias` is what users type and `name` what onnxruntime calls it. `wheel` is the distribution
+    of the module `onnxruntime` that it runs in (empty: none on the package index), and only one
+    such can be installed; `install` brings it. A built-in provider may live in a shared `library`
+    of its own, which may need a `driver` and the packages of `preload`, whose import loads
+    libraries. A plugin is registered from the package `plugin`, whose functions give the paths
+    that it wants as options.
+
+    `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
+    the one that counts threads where the provider has its own and takes no notice of
+    onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
+    With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
+    write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
+    takes one of its devices a session, `one_run` that one thread at a time may run its sessions,
+    `float_precision` what it computes float32 in.
+    `device_fix` and `session_fix` say what helps where no device is found or no session is made,
+    `rest` names the provider that usually runs what it cannot. `licence` is named where it is not
+    an open one.
     """
 
     alias: str
     name: str
     hardware: str
     install: str
-    replaces: str = ""
+    precisions: tuple[str, ...]
+    wheel: str = "onnxruntime"
     platforms: tuple[str, ...] = ("linux", "win32", "darwin")
     library: str | None = None
     driver: str | None = None
+    preload: tuple[str, ...] = ()
     plugin: str | None = None
     plugin_paths: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    threads_option: str | None = None
     fixed_shapes: bool = False
-
-    @property
-    def fix(self) -> str:
-        """The command that brings the wheel."""
-        remove = f"pip uninstall -y {self.replaces} && " if self.replaces else ""
-        return remove + self.install
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a check found: `ready`, or the step that failed, why, and the command that mends it."""
-
-    alias: str
-    name: str
-    hardware: str
-    state: str
-    reason: str | None = None
-    fix: str | None = None
+    compiles: bool = False
+    one_device: bool = False
+    one_run: bool = False
+    float_precision: str = "fp32"
+    device_fix: str | None = None
+    session_fix: str | None = None
+    rest: str | None = None
+    licence: str | None = None
 
 
 def _pip(extra: str) -> str:
     return f"pip install 'edgekit-onnx[{extra}]'"
 
 
+_NVIDIA = "run it on a machine with an NVIDIA GPU, and check `nvidia-smi`"
+_AMD = "run it on a machine with an AMD GPU, and check `rocminfo`"
+
 PROVIDERS = {
     row.alias: row
     for row in (
-        Provider("cpu", CPU, "any CPU", _pip("cpu")),
+        Provider("cpu", CPU, "any CPU", _pip("cpu"), ("fp32", "int8")),
         Provider(
             "cuda",
             "CUDAExecutionProvider",
             "NVIDIA GPU",
             _pip("cuda"),
-            replaces="onnxruntime",
+            ("fp16", "fp32"),
+            wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_cuda.so",
             driver="libcuda.so.1",
+            device_fix=_NVIDIA,
         ),
         Provider(
             "tensorrt",
             "TensorrtExecutionProvider",
             "NVIDIA GPU",
             _pip("cuda") + " tensorrt",
-            replaces="onnxruntime",
+            ("fp16", "int8", "fp32"),
+            wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_tensorrt.so",
             driver="libcuda.so.1",
+            preload=("tensorrt_libs",),
+            device_fix=_NVIDIA,
+            rest="cuda",
         ),
         Provider(
             "webgpu",
             "WebGpuExecutionProvider",
-            "any GPU, through Vulkan, Metal or Direct3D 12",
+            "any GPU (Vulkan, Metal, Direct3D 12)",
             _pip("webgpu"),
+            ("fp16", "fp32"),
             plugin="onnxruntime_ep_webgpu",
             fixed_shapes=True,
+            one_device=True,
+            one_run=True,
+            device_fix="install the GPU's Vulkan driver, or set "
+            "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 for a software one",
         ),
         Provider(
             "openvino",
             "OpenVINOExecutionProvider",
             "Intel CPU, GPU and NPU",
             _pip("openvino"),
-            replaces="onnxruntime",
+            ("int8", "fp16", "fp32"),
+            wheel="onnxruntime-openvino",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
+            compiles=True,
+            options=(("device_type", "CPU"),),
+            threads_option="num_of_threads",
         ),
         Provider(
             "qnn",
             "QNNExecutionProvider",
             "Qualcomm NPU",
             _pip("qnn"),
+            ("int8", "fp16", "fp32"),
             platforms=("linux", "win32"),
             plugin="onnxruntime_qnn",
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
+            compiles=True,
             fixed_shapes=True,
+            float_precision="fp16",
+            device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",
+            session_fix="name a recent NPU with --provider-option soc_model=69, which attention "
+            "needs, or try another variant",
+            licence="Qualcomm's own; not open source",
         ),
         Provider(
             "migraphx",
             "MIGraphXExecutionProvider",
             "AMD GPU",
             "pip install onnxruntime-migraphx",
-            replaces="onnxruntime",
+            ("fp16", "fp32"),
+            wheel="onnxruntime-migraphx",
             platforms=("linux",),
             library="libonnxruntime_providers_migraphx.so",
+            device_fix=_AMD,
         ),
         Provider(
             "rocm",
             "ROCMExecutionProvider",
             "AMD GPU",
             "pip install onnxruntime-rocm",
-            replaces="onnxruntime",
+            ("fp16", "fp32"),
+            wheel="onnxruntime-rocm",
             platforms=("linux",),
             library="libonnxruntime_providers_rocm.so",
+            device_fix=_AMD,
         ),
         Provider(
             "directml",
             "DmlExecutionProvider",
-            "any GPU of a Windows machine",
+            "any GPU, on Windows",
             "pip install onnxruntime-directml",
-            replaces="onnxruntime",
+            ("fp16", "fp32"),
+            wheel="onnxruntime-directml",
             platforms=("win32",),
+            one_run=True,
         ),
         Provider(
             "coreml",
             "CoreMLExecutionProvider",
             "Apple GPU and Neural Engine",
             _pip("cpu"),
+            ("fp16", "fp32"),
             platforms=("darwin",),
+            # The older format, NeuralNetwork, is onnxruntime's default and has fewer operators.
+            options=(("ModelFormat", "MLProgram"), ("MLComputeUnits", "ALL")),
             fixed_shapes=True,
         ),
         Provider(
@@ -160,6 +191,9 @@ PROVIDERS = {
             "XnnpackExecutionProvider",
             "mobile CPU",
             "build onnxruntime with --use_xnnpack",
+            ("fp32", "int8"),
+            wheel="",
+            threads_option="intra_op_num_threads",
             fixed_shapes=True,
         ),
         Provider(
@@ -167,6 +201,8 @@ PROVIDERS = {
             "NnapiExecutionProvider",
             "Android NPU",
             "use onnxruntime-android in the app",
+            ("int8", "fp16", "fp32"),
+            wheel="",
             platforms=("android",),
             fixed_shapes=True,
         ),
@@ -179,134 +215,77 @@ def resolve(provider: str) -> Provider:
     for row in PROVIDERS.values():
         if provider in (row.alias, row.name):
             return row
+    import difflib  # an app that opens a model does without
+
     near = difflib.get_close_matches(provider.lower(), PROVIDERS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PROVIDERS)}"
     raise ProviderError(f"There is no provider {provider!r}", hint, step="name")
 
 
-def statuses() -> list[Status]:
-    """Check every provider of the table on this machine; never raises for one that is missing."""
-    return [status(row) for row in PROVIDERS.values()]
+def rows_of(provider: str | Sequence[str], *, allow_fallback: bool = False) -> tuple[Provider, ...]:
+    """Give the rows of one provider, or of several in order: `"tensorrt,cuda"` or a sequence.
 
-
-def status(row: Provider) -> Status:
-    """Check one provider: `ready`, or the first step that fails."""
-    try:
-        check(row)
-    except ProviderError as error:
-        return Status(row.alias, row.name, row.hardware, error.step, error.reason, error.fix)
-    return Status(row.alias, row.name, row.hardware, "ready")
-
-
-def check(row: Provider) -> None:
-    """Raise `ProviderError` with the first step that fails; `step` is the name of it."""
-    ort = require("onnxruntime", "run models")
-    if sys.platform not in row.platforms:
+    A node that the first cannot run goes to the next; `allow_fallback` puts the CPU last. What
+    follows the CPU would never run, and is refused as a name given twice is. Raises
+    `ProviderError`.
+    """
+    given = provider.split(",") if isinstance(provider, str) else list(provider)
+    rows = [resolve(name.strip()) for name in given]
+    aliases = [row.alias for row in rows]
+    if not rows or len(set(aliases)) < len(aliases) or "cpu" in aliases[:-1]:
         raise ProviderError(
-            f"The provider {row.alias!r} does not exist on {sys.platform}",
-            f"use it on {' or '.join(row.platforms)}",
-            step="platform",
+            f"The providers {', '.join(aliases)!r} are no order of fallbacks",
+            "give each once, and the cpu last",
+            step="name",
         )
-    if row.plugin is not None:
-        plugin_devices(row)
-        return
-    if row.name not in ort.get_available_providers():
-        raise ProviderError(
-            f"The provider {row.alias!r} is not in the installed onnxruntime wheel, which has "
-            f"{', '.join(ort.get_available_providers())}",
-            row.fix,
-            step="wheel",
-        )
-    if row.library is not None and sys.platform == "linux":
-        _check_library(ort, row, row.library)
-    if row.driver is not None and sys.platform == "linux":
-        _check_driver(row, row.driver)
+    if allow_fallback and aliases[-1] != "cpu":
+        rows.append(PROVIDERS["cpu"])
+    return tuple(rows)
 
 
-def plugin_devices(row: Provider) -> list[Any]:
-    """Register a plugin's library once and give the devices that it offers."""
-    ort = require("onnxruntime", "run models")
-    try:
-        package = importlib.import_module(str(row.plugin))
-    except ImportError as error:
-        raise ProviderError(
-            f"The provider {row.alias!r} needs the package {row.plugin!r}, which is not installed",
-            row.fix,
-            step="wheel",
-        ) from error
-    devices = _devices(ort, row)
-    if devices:
-        return devices
-    try:
-        ort.register_execution_provider_library(row.name, package.get_library_path())
-    except Exception as error:  # onnxruntime's errors have no base but Exception
-        # A second registration says so and is no failure: whether there are devices decides.
-        if "already" not in str(error):
+def options_by_provider(
+    rows: Sequence[Provider], given: Mapping[str, Any] | None, threads: int | None = None
+) -> dict[str, dict[str, str]]:
+    """Sort provider options by alias: the table's own with `threads`, then what was given.
+
+    `given` has `{"KEY": value}` for the only provider beside the CPU, `{"PROVIDER.KEY": value}` or
+    `{"PROVIDER": {"KEY": value}}` for one of several. True and False become 1 and 0, as
+    onnxruntime writes them. Raises `ProviderError` for an option that has no provider.
+    """
+    found = {row.alias: dict(row.options) for row in rows}
+    for row in rows:
+        if row.threads_option is not None and threads is not None:
+            found[row.alias][row.threads_option] = str(threads)
+    takers = [row.alias for row in rows if row.alias != "cpu"] or ["cpu"]
+    for key, value in (given or {}).items():
+        alias, dot, rest = key.partition(".")
+        if isinstance(value, Mapping):
+            alias, pairs = key, dict(value)
+        elif dot:
+            pairs = {rest: value}
+        elif len(takers) == 1:
+            alias, pairs = takers[0], {key: value}
+        else:
             raise ProviderError(
-                f"The library of the provider {row.alias!r} cannot be loaded ({one_line(error)})",
-                row.fix,
-                step="library",
-            ) from error
-    devices = _devices(ort, row)
-    if not devices:
-        raise ProviderError(
-            f"The provider {row.alias!r} finds no device on this machine",
-            f"run it where there is one ({row.hardware})",
-            step="device",
-        )
-    return devices
+                f"The provider option {key!r} is for one of {', '.join(takers)}",
+                f"say which, as in {takers[0]}.{key}",
+                step="name",
+            )
+        if alias not in found:
+            raise ProviderError(
+                f"The provider option {key!r} is for {alias!r}, which was not asked for",
+                f"give options of {', '.join(found)}",
+                step="name",
+            )
+        found[alias] |= {name: _written(each) for name, each in pairs.items()}
+    return found
 
 
-def plugin_options(row: Provider) -> dict[str, str]:
-    """Give the options that a plugin cannot do without: paths inside its own package."""
-    package = importlib.import_module(str(row.plugin))
-    return {option: str(getattr(package, function)()) for option, function in row.plugin_paths}
-
-
-def _devices(ort: Any, row: Provider) -> list[Any]:
-    return [device for device in ort.get_ep_devices() if device.ep_name == row.name]
-
-
-def _check_library(ort: Any, row: Provider, library: str) -> None:
-    """Load the provider's own library: the loader names the first library that it misses."""
-    folder = Path(ort.__file__).parent / "capi"
-    if hasattr(ort, "preload_dlls"):
-        # It prints what it cannot find; the loader below names that in an error.
-        with contextlib.redirect_stdout(io.StringIO()):
-            ort.preload_dlls()
-    try:
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(folder / library))
-    except OSError as error:
-        raise ProviderError(
-            f"The provider {row.alias!r} cannot load the library {str(error).partition(':')[0]!r}",
-            row.install,
-            step="library",
-        ) from error
-
-
-def _check_driver(row: Provider, driver: str) -> None:
-    """Ask NVIDIA's driver for a device; 100 is its CUDA_ERROR_NO_DEVICE."""
-    try:
-        library = ctypes.CDLL(driver)
-    except OSError as error:
-        raise ProviderError(
-            f"The provider {row.alias!r} cannot load the library {driver!r}, which comes with the "
-            "NVIDIA driver",
-            "install the driver of the GPU",
-            step="library",
-        ) from error
-    code = library.cuInit(0)
-    if code != 0:
-        what = "no NVIDIA device" if code == 100 else f"an NVIDIA driver that fails (code {code})"
-        raise ProviderError(
-            f"The provider {row.alias!r} finds {what} (cuInit in {driver!r})",
-            "run it on a machine with a GPU, and check `nvidia-smi`",
-            step="device",
-        )
+def _written(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def alias_of(name: str) -> str:
     """Give the alias of one of onnxruntime's provider names; an unknown one stays as it is."""
-    known: Mapping[str, str] = {row.name: row.alias for row in PROVIDERS.values()}
+    known = {row.name: row.alias for row in PROVIDERS.values()}
     return known.get(name, name)

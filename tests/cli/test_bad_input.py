@@ -113,7 +113,7 @@ def test_a_feed_that_does_not_fit(
         pytest.param(["infer", "--nope"], 2, "No such option", id="option"),
         pytest.param(["bench", "--threads", "0"], 2, "threads", id="threads"),
         pytest.param(["bench", "--duration", "soon"], 2, "duration", id="duration"),
-        pytest.param(["inspect", "MODEL", "--axis", "time"], 2, "NAME=LENGTH", id="axis"),
+        pytest.param(["inspect", "MODEL", "--fix-axis", "time"], 2, "NAME=LENGTH", id="axis"),
         pytest.param(["infer", "MODEL", "--variant", "int9"], 3, "no variant 'int9'", id="variant"),
         pytest.param(["infer", "MODEL", "--provider", "cdua"], 3, "mean 'cuda'", id="provider"),
         pytest.param(["infer", "MODEL", "--input", "x.npz"], 3, "does not exist", id="input"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.cli import COMMANDS, cli
+from edgekit.runtime import survey
 from tests.conftest import LABELS, write_classifier
 
 
@@ -127,7 +128,7 @@ def test_bench_text(bundle: Bundle) -> None:
 
 
 def test_inspect(bundle: Bundle) -> None:
-    found = answer("inspect", bundle.path, "--axis", "batch=3")
+    found = answer("inspect", bundle.path, "--fix-axis", "batch=3")
     assert found["operators"] == {"MatMul": 1, "Softmax": 1}
     assert (found["parameters"], found["macs"]) == (12, 36)
     text = run("inspect", bundle.path).stdout
@@ -140,7 +141,26 @@ def test_providers() -> None:
     assert found["cpu"]["state"] == "ready"
     assert found["cuda"]["state"] == "wheel"
     assert "edgekit-onnx[cuda]" in found["cuda"]["fix"]
-    assert "no wheel" in run("providers").stdout
+    text = run("providers").stdout
+    assert "wheel missing" in text
+    assert "wrong platform" in text
+
+
+def test_providers_check_runs_a_model_and_decides_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = answer("providers", "--check")
+    assert (found["passed"], found["conflict"]) == (True, None)
+    assert found["providers"][0]["trial"]["passed"] is True
+    assert "passed (" in run("providers", "--check").stdout
+    failed = survey.Status(
+        "x", "X", "X", "ready", trial=survey.Trial(passed=False, detail="NaN at (0, 1)")
+    )
+    monkeypatch.setattr(survey, "survey", lambda trials: survey.Survey("1", ("a", "b"), (failed,)))
+    result = run("providers", "--check")
+    assert result.exit_code == 1
+    assert "x: NaN at (0, 1)" in result.stdout
+    assert "Conflict: a and b are installed over each other: pip uninstall -y a b" in result.stdout
 
 
 def test_a_missing_provider_names_the_step_and_a_fallback_is_said(bundle: Bundle) -> None:
@@ -167,3 +187,39 @@ def test_bench_records_nothing_in_a_read_only_bundle(
 
     monkeypatch.setattr(bundles.Bundle, "record", refuse)
     assert run("bench", bundle.path, "--duration", "0.05").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["infer", "validate", "bench"])
+def test_providers_in_order_are_the_fallback(bundle: Bundle, command: str) -> None:
+    more = ["--duration", "0.05"] if command == "bench" else []
+    found = run(command, bundle.path, "--provider", "tensorrt,cuda,cpu", *more)
+    assert found.exit_code == 0, found.stderr
+    assert "'tensorrt' is not in the installed onnxruntime wheel" in found.stdout
+    refused = run(command, bundle.path, "--provider", "tensorrt,cuda", *more)
+    assert refused.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "words"),
+    [
+        ("--provider-option", "soc_model", 2, "is not KEY=VALUE"),
+        ("--fix-axis", "batch=two", 2, "is not NAME=LENGTH"),
+        ("--fix-axis", "batch=0", 2, "is not NAME=LENGTH"),
+        ("--fix-axis", "time=4", 3, "no free axis 'time'"),
+        ("--provider-option", "cuda.device_id=1", 3, "'cuda', which was not asked for"),
+        ("--provider", "cpu,cuda", 3, "give each once, and the cpu last"),
+    ],
+)
+@pytest.mark.parametrize("command", ["infer", "validate", "bench"])
+def test_run_options_are_checked(
+    bundle: Bundle, command: str, option: str, value: str, code: int, words: str
+) -> None:
+    result = run(command, bundle.path, option, value)
+    assert result.exit_code == code
+    assert words in result.stderr
+
+
+def test_infer_says_what_was_fixed_and_where_the_time_went(classifier: Path) -> None:
+    text = run("infer", classifier, "--fix-axis", "batch=1", "--profile").stdout
+    assert "Axes fixed for cpu: batch=1." in text
+    assert "Time in nodes: 100% on cpu." in text

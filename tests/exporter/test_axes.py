@@ -11,7 +11,7 @@ import pytest
 
 import edgekit
 from edgekit.errors import ExportError
-from edgekit.exporter import ids
+from edgekit.exporter import axes, ids
 from edgekit.signature import TensorSpec
 
 pytestmark = pytest.mark.keras
@@ -111,3 +111,13 @@ def test_ids_are_drawn_from_the_whole_of_a_table() -> None:
     model = ir.from_proto(helper.make_model(graph))
     inputs = [TensorSpec(name, "int32", ("n",)) for name in "ab"]
     assert ids.limits(model, inputs) == {"a": 5}
+
+
+def test_other_samples_are_in_the_range_of_those_that_are_given() -> None:
+    x = keras.Input((None,), name="x")
+    model = keras.Model(x, L.Activation("tanh")(x))
+    given = 100 + 100 * np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    spec = TensorSpec("x", "float32", ("batch", "x_axis1"))
+    _, other = axes.settle(model, (spec,), {"x": given}, {}, batch=4).references
+    assert other.inputs["x"].shape != given.shape
+    assert given.min() <= other.inputs["x"].min() <= other.inputs["x"].max() <= given.max()

@@ -100,6 +100,28 @@ def test_any_mask(tmp_path: Path, cell: str, operator: str, options: dict[str, A
     assert (found[operator], found["Loop"]) == (1, 0)
 
 
+def _steps_with_other_than(value: float, x: Any) -> Any:
+    return keras.ops.any(keras.ops.not_equal(x, value), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("mask", "choices"),
+    [
+        pytest.param(None, 0, id="the layer's own mask"),
+        pytest.param(lambda x: _steps_with_other_than(0.0, x), 0, id="the same mask, made again"),
+        pytest.param(lambda x: _steps_with_other_than(1.0, x), 1, id="a mask of another value"),
+        pytest.param(lambda x: x[..., 0] > -9, 1, id="a mask of another kind"),
+    ],
+)
+def test_a_masking_layer_costs_nothing_where_hidden_steps_are_not_read(
+    tmp_path: Path, mask: Any, choices: int
+) -> None:
+    x = keras.Input((None, 3), name="x")
+    given = {} if mask is None else {"mask": mask(x)}
+    model = keras.Model(x, L.GRU(4)(L.Masking()(x), **given))
+    assert exported(model, tmp_path / "m.onnx", MASKED)["Where"] == choices
+
+
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
 @pytest.mark.parametrize(("cell", "operator"), CELLS)

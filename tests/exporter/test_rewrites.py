@@ -72,11 +72,24 @@ def test_erfc_of_any_argument(tmp_path: Path) -> None:
     assert "Erf" in operators(keras.Model(x, Erfc()(x)), tmp_path / "m.onnx")
 
 
-def test_a_residual_sum_is_not_fused_into_a_slower_kernel(tmp_path: Path) -> None:
-    x = keras.Input((6, 8), name="x")
-    y = L.LayerNormalization(epsilon=1e-6)(L.Add()([x, L.Dense(8)(x)]))
+@pytest.mark.parametrize(
+    ("steps", "depth", "expected"),
+    [
+        pytest.param(6, 8, ["MatMul", "Add", "Neg", "Sub", "LayerNormalization"], id="three axes"),
+        pytest.param(
+            64, 512, ["Reshape", "Gemm", "Add", "LayerNormalization", "Reshape"], id="rows"
+        ),
+    ],
+)
+def test_a_residual_sum_is_not_fused_into_a_slower_kernel(
+    tmp_path: Path, steps: int, depth: int, expected: list[str]
+) -> None:
+    x = keras.Input((steps, depth), name="x")
+    y = L.LayerNormalization(epsilon=1e-6, name="norm")(L.Add()([x, L.Dense(depth)(x)]))
     found = operators(keras.Model(x, y), tmp_path / "m.onnx")
-    assert found == ["MatMul", "Add", "Sum", "LayerNormalization"]
+    assert found == expected
+    names = [node.name for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert not [name for name in names if name.startswith("node_")], names
     assert "SkipLayerNormalization" not in fused_by_onnxruntime(tmp_path / "m.onnx", tmp_path)
 
 

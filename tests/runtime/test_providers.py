@@ -1,15 +1,9 @@
+"""The table: names, orders of fallback, options."""
+
 from __future__ import annotations
 
-import ctypes
-import importlib
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import onnxruntime
 import pytest
 
 from edgekit.errors import ProviderError
@@ -18,11 +12,15 @@ from edgekit.runtime.providers import PROVIDERS, Provider
 
 
 @pytest.mark.parametrize("row", PROVIDERS.values(), ids=PROVIDERS)
-def test_each_row_is_found_by_both_names_and_has_a_fix(row: Provider) -> None:
+def test_each_row_is_whole(row: Provider) -> None:
     assert providers.resolve(row.alias) is row
     assert providers.resolve(row.name) is row
     assert providers.alias_of(row.name) == row.alias
-    assert row.fix
+    assert row.install
+    assert set(row.precisions) <= {"fp32", "fp16", "int8"}
+    assert row.precisions
+    assert row.driver is None or (row.library is not None and row.device_fix is not None)
+    assert row.plugin is None or row.wheel == "onnxruntime"
 
 
 @pytest.mark.parametrize(
@@ -33,111 +31,68 @@ def test_an_unknown_name_suggests_the_nearest(given: str, hint: str) -> None:
         providers.resolve(given)
 
 
-def test_every_status_is_told_and_cpu_is_ready() -> None:
-    found = {status.alias: status for status in providers.statuses()}
-    assert found.keys() == PROVIDERS.keys()
-    assert found["cpu"].state == "ready"
-    for status in found.values():
-        assert (status.state == "ready") is (status.fix is None)
+@pytest.mark.parametrize(
+    ("given", "fallback", "order"),
+    [
+        pytest.param("cpu", False, ["cpu"], id="one"),
+        pytest.param("tensorrt, cuda", False, ["tensorrt", "cuda"], id="commas"),
+        pytest.param(("tensorrt", "cuda"), False, ["tensorrt", "cuda"], id="a sequence"),
+        pytest.param("qnn", True, ["qnn", "cpu"], id="a fallback"),
+        pytest.param("qnn,cpu", True, ["qnn", "cpu"], id="a fallback twice"),
+        pytest.param("CUDAExecutionProvider,cpu", False, ["cuda", "cpu"], id="another name"),
+    ],
+)
+def test_providers_come_in_order(given: Any, fallback: bool, order: list[str]) -> None:
+    rows = providers.rows_of(given, allow_fallback=fallback)
+    assert [row.alias for row in rows] == order
 
 
-def pretend_wheel_has(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name])
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: sys.stdout.write("noise"))
-
-
-def test_cuda_step_1_the_wheel() -> None:
-    with pytest.raises(ProviderError, match=r"edgekit-onnx\[cuda\]") as caught:
-        providers.check(PROVIDERS["cuda"])
-    assert caught.value.step == "wheel"
-
-
-def test_cuda_step_2_a_library_by_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pretend_wheel_has(monkeypatch, "CUDAExecutionProvider")
-    with pytest.raises(ProviderError, match=r"libonnxruntime_providers_cuda\.so") as caught:
-        providers.check(PROVIDERS["cuda"])
-    assert caught.value.step == "library"
-    assert capsys.readouterr().out == ""
-
-
-def test_cuda_step_3_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_wheel_has(monkeypatch, "CUDAExecutionProvider")
-    monkeypatch.setattr(providers, "_check_library", lambda *_: None)
-    with pytest.raises(ProviderError, match=r"'libcuda\.so\.1'") as caught:
-        providers.check(PROVIDERS["cuda"])
-    assert caught.value.step == "library"
-
-
-@pytest.mark.parametrize(("code", "found"), [(100, "no NVIDIA device"), (999, "code 999")])
-def test_cuda_step_4_a_device(tmp_path: Path, code: int, found: str) -> None:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the stub of the driver with")
-    source, library = tmp_path / "stub.c", tmp_path / "libcuda.so.1"
-    source.write_text(f"int cuInit(unsigned flags) {{ return {code}; }}\n")
-    subprocess.run([compiler, "-shared", "-o", library, source], check=True)
-    with pytest.raises(ProviderError, match=found) as caught:
-        providers._check_driver(PROVIDERS["cuda"], str(library))
-    assert caught.value.step == "device"
-
-
-def test_a_plugin_without_its_package() -> None:
-    row = Provider("x", "XExecutionProvider", "X", "pip install x", plugin="no_such_package")
-    with pytest.raises(ProviderError, match="no_such_package") as caught:
-        providers.check(row)
-    assert caught.value.step == "wheel"
+@pytest.mark.parametrize("given", ["cuda,cuda", "cpu,cuda", ()], ids=["twice", "cpu first", "none"])
+def test_what_is_no_order_is_refused(given: Any) -> None:
+    with pytest.raises(ProviderError, match="give each once, and the cpu last"):
+        providers.rows_of(given)
 
 
 @pytest.mark.parametrize(
-    ("error", "devices", "step"),
+    ("asked", "given", "found"),
     [
-        pytest.param(RuntimeError("libx.so: cannot open"), 0, "library", id="library"),
-        pytest.param(RuntimeError("already registered"), 0, "device", id="registered, no device"),
-        pytest.param(None, 0, "device", id="no device"),
-        pytest.param(None, 1, None, id="ready"),
+        pytest.param("cuda", None, {"cuda": {}}, id="none"),
+        pytest.param("openvino", {}, {"openvino": {"device_type": "CPU"}}, id="the table's own"),
+        pytest.param(
+            "openvino,cpu",
+            {"device_type": "GPU"},
+            {"openvino": {"device_type": "GPU"}, "cpu": {}},
+            id="the one beside the cpu",
+        ),
+        pytest.param(
+            "tensorrt,cuda",
+            {"tensorrt.trt_fp16_enable": True, "cuda": {"device_id": 1}},
+            {"tensorrt": {"trt_fp16_enable": "1"}, "cuda": {"device_id": "1"}},
+            id="several",
+        ),
     ],
 )
-def test_the_steps_of_a_plugin(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, devices: int, step: str | None
-) -> None:
-    row = Provider("x", "XExecutionProvider", "X", "pip install x", plugin="x")
-    found: list[Any] = []
-
-    def register(name: str, path: str) -> None:
-        if error is not None:
-            raise error
-        found.extend([SimpleNamespace(ep_name=name)] * devices)
-
-    package = SimpleNamespace(get_library_path=lambda: "libx.so")
-    monkeypatch.setattr(importlib, "import_module", lambda name: package)
-    ort = SimpleNamespace(
-        register_execution_provider_library=register, get_ep_devices=lambda: found
-    )
-    monkeypatch.setattr(providers, "require", lambda *_: ort)
-    if step is None:
-        assert len(providers.plugin_devices(row)) == devices
-        return
-    with pytest.raises(ProviderError) as caught:
-        providers.plugin_devices(row)
-    assert caught.value.step == step
+def test_options_are_sorted_by_provider(asked: str, given: Any, found: dict[str, Any]) -> None:
+    assert providers.options_by_provider(providers.rows_of(asked), given) == found
 
 
-def test_a_plugin_gets_the_paths_that_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Provider("x", "X", "X", "", plugin="x", plugin_paths=(("backend_path", "get_backend"),))
-    package = SimpleNamespace(get_backend=lambda: Path("/lib/backend.so"))
-    monkeypatch.setattr(importlib, "import_module", lambda name: package)
-    assert providers.plugin_options(row) == {"backend_path": "/lib/backend.so"}
-    assert providers.plugin_options(PROVIDERS["webgpu"]) == {}
+def test_threads_reach_a_provider_that_has_its_own() -> None:
+    rows = providers.rows_of("openvino,cpu")
+    found = providers.options_by_provider(rows, None, threads=1)
+    assert found["openvino"]["num_of_threads"] == "1"
+    assert found["cpu"] == {}
+    given = providers.options_by_provider(rows, {"num_of_threads": 2}, threads=1)
+    assert given["openvino"]["num_of_threads"] == "2"
 
 
-def test_a_provider_of_another_platform() -> None:
-    row = Provider("x", "XExecutionProvider", "X", "", platforms=("plan9",))
-    status = providers.status(row)
-    assert (status.state, status.fix) == ("platform", "use it on plan9")
-
-
-def test_the_loader_names_what_is_missing() -> None:
-    with pytest.raises(OSError, match=r"libnothing\.so\.9"):
-        ctypes.CDLL("libnothing.so.9")
+@pytest.mark.parametrize(
+    ("asked", "given", "message"),
+    [
+        pytest.param("tensorrt,cuda", {"device_id": 0}, "say which", id="of one of several"),
+        pytest.param("cuda", {"qnn.soc_model": 69}, "not asked for", id="of another"),
+        pytest.param("cuda", {"qnn": {"soc_model": 69}}, "not asked for", id="of another, nested"),
+    ],
+)
+def test_an_option_without_a_provider_is_refused(asked: str, given: Any, message: str) -> None:
+    with pytest.raises(ProviderError, match=message):
+        providers.options_by_provider(providers.rows_of(asked), given)

@@ -91,8 +91,8 @@ def _call(
     from edgekit.exporter.lowering import Call
 
     batch, time, _ = sequences.shape
-    inputs = [sequences]
     mask = mask[0] if keras.tree.is_nested(mask) and mask else mask
+    inputs = [sequences if mask is None else _before_masking(sequences, mask)]
     if mask is not None:
         inputs.append(tf.cast(mask, tf.bool))
     if initial_state is not None:
@@ -109,6 +109,30 @@ def _call(
     whole = [batch, time] if layer.return_sequences else [batch]
     shapes = [[*whole, width] for width in widths] + [[batch, found[0].units]] * states
     return Call(inputs, shapes, finish, values=mask is not None)
+
+
+def _before_masking(sequences: Any, mask: Any) -> Any:
+    """Give what a Masking layer took: the steps that it turns to zeros are the hidden ones.
+
+    That is where `mask` is the same function of the same input as the layer's own.
+    """
+    if sequences.op.type != "SelectV2" or mask.op.type != "Any":
+        return sequences
+    shown, x, _ = sequences.op.inputs
+    return x if shown.op.type == "Any" and _reads(shown) == _reads(mask) else sequences
+
+
+def _reads(shown: Any) -> tuple[Any, ...]:
+    """Tell what `any(x != value, axis)` reads: numbers, and tensors by identity."""
+    import tensorflow as tf
+
+    compared, axis = shown.op.inputs
+    tensors = [*compared.op.inputs, axis] if compared.op.type == "NotEqual" else [compared, axis]
+    numbers = [tf.get_static_value(tensor) for tensor in tensors]
+    return tuple(
+        tensor.ref() if number is None else tuple(np.ravel(number).tolist())
+        for tensor, number in zip(tensors, numbers, strict=True)
+    )
 
 
 def lower(op: Builder, layer: Any, masked: bool, inputs: list[Any]) -> list[Any]:
@@ -202,15 +226,12 @@ class Steps:
 
     def front(self, x: Any) -> Any:
         """Gather the steps of `x` that count in front."""
-        import onnx_ir as ir
-
         op = self.op
         time = op.op("Shape", self.mask, start=1, end=2)
         # Of equal values TopK gives the earlier first, but in OpenVINO; so no two that count are
-        # equal.
-        counts = op.op("Cast", self.mask, to=ir.DataType.FLOAT)
-        places = op.op("CumSum", counts, np.array(1))
-        keys = op.op("Mul", counts, op.op("Sub", np.array(2.0**24, np.float32), places))
+        # equal: each has the number of those that are left.
+        left = op.op("CumSum", self._counts, np.array(1), reverse=1)
+        keys = op.op("Mul", self._counts, left)
         _, order = op.op("TopK", keys, time, outputs=2, axis=1)
         return op.op("GatherND", x, op.op("Unsqueeze", order, op.ints(-1)), batch_dims=1)
 

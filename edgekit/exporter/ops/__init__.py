@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WRITTEN: dict[str, Callable[..., Any]] = {
+    "Any": arithmetic.any_of,
     "BesselI0": special.bessel_i0,
     "BroadcastArgs": arithmetic.broadcast_shapes,
     "Bucketize": places.bucketize,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,22 @@ def select(at: Site, condition: str, x: str, y: str) -> Any:
             axes = at.ints(*range(at.rank(condition), at.rank(x)))
             condition = at.op("Unsqueeze", condition, axes)
     return at.op("Where", condition, x, y)
+
+
+def any_of(at: Site, x: str, axes: str) -> Any:
+    """Whether some count; of what is not true, whether fewer than all are."""
+    over = at.value(axes)
+    if over is None:
+        raise ValueError("the axes to look along are computed")
+    kind, inputs = at.producer(x)
+    shape = at.shape(x)
+    lengths = [None] if shape is None else [shape[i] for i in over.reshape(-1)]
+    total, compare = 0, "Greater"
+    if kind == "Not" and None not in lengths:
+        x, total, compare = inputs[0], math.prod(n for n in lengths if n is not None), "Less"
+    options = {"keepdims": int(at.attribute("keep_dims", 0)), "noop_with_empty_axes": 1}
+    count = at.op("ReduceSum", at.cast(x, np.float32), at.ints(*over.reshape(-1)), **options)
+    return at.op(compare, count, np.array(total, np.float32))
 
 
 def floor_mod(at: Site, x: str, y: str) -> Any:

@@ -88,13 +88,26 @@ def milliseconds(value: float | None) -> str:
 
 
 def fallback(placement: Placement, provider: str) -> list[str]:
-    """Say what ran where, if it is not what was asked for."""
+    """Say what ran where, if it is not what was asked for, and which axes were fixed for it."""
+    from edgekit.runtime.placement import listing
+
     lines = []
     if placement.fallback:
         lines.append(f"Fell back to {provider}: {placement.fallback}")
-    if len(placement.nodes) > 1:
-        shares = ", ".join(f"{count} nodes on {name}" for name, count in placement.nodes.items())
-        lines.append(f"Placement: {shares}.")
+    if placement.fixed:
+        sets = (" ".join(f"{k}={n}" for k, n in axes.items()) for axes in placement.fixed)
+        lines.append(f"Axes fixed for {provider}: {'; '.join(sets)}.")
+    if len(placement.nodes) > 1 or placement.time:
+        total = sum(placement.nodes.values())
+        shares = ", ".join(
+            f"{count} of {total} nodes ({count / total:.0%}) on {name}"
+            for name, count in placement.nodes.items()
+        )
+        times = ", ".join(f"{share:.0%} on {name}" for name, share in placement.time.items())
+        lines += [f"Placement: {shares}."] if shares else []
+        lines += [f"Time in nodes: {times}."] if times else []
+    if placement.unplaced:
+        lines.append(f"On the cpu: {listing(placement.unplaced)}.")
     return lines
 
 
