@@ -121,11 +121,18 @@ def test_any_text_is_a_budget_or_a_value_error(text: str) -> None:
             id="by the CPU time",
         ),
         pytest.param(
-            "p90=1ms",
+            "p90=5ms",
             {"contended": True, "waited_share": 0.1},
             "undecided",
             True,
             id="a tail on a contended machine is the machine's",
+        ),
+        pytest.param(
+            "p90=1ms",
+            {"contended": True, "waited_share": 0.1},
+            "over",
+            False,
+            id="a tail is no less than the median",
         ),
     ],
 )
