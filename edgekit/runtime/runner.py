@@ -144,7 +144,7 @@ class Runner:
         return session
 
     def _run(self, checked: Feeds) -> Outputs:
-        session = self._open_session()
+        session = self._session or self._open_session()
         try:
             values = session.run(self._names, checked)
         except Exception:

@@ -200,8 +200,8 @@ def test_a_stream_holds_a_few_items_however_long_it_is(
     with edgekit.open(classifier, replicas=replicas) as runner:
         stream = runner.run_batches(items(), batch=batch)
         assert taken == 0
-        # The runs are short, so that several make a task; one task's answers are being given.
-        runs = 1 if replicas == 1 else (AHEAD * replicas + 1) * MOST_ITEMS
+        # The runs are short, so that several make a task; each thread has its last task as well.
+        runs = 1 if replicas == 1 else (AHEAD + 1) * replicas * MOST_ITEMS
         most = 2 + runs * (batch or 1)
         for given, _ in enumerate(stream):
             assert taken - given <= most
