@@ -80,7 +80,7 @@ class Runner:
     def run(self, feeds: Mapping[str, Any], *, out: Mapping[str, Array] | None = None) -> Outputs:
         """Check the feed against the signature and run it: `{output name: array}`.
 
-        Outputs that `out` has an array for are written into it, which saves a copy of large ones.
+        Outputs that `out` has an array for are written into it, which saves the copy of large ones.
         Raises `FeedError` for a feed or an `out` that does not fit, `ModelError` where the engine
         fails or the runner is closed.
         """
