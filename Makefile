@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= transformer
 
-.PHONY: demo test test-fast lint format bench coverage-table constraints clean
+.PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-cuda-errors test-devices lint \
+	format bench coverage-table constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/edgekit run $(SOURCE) --force
@@ -18,6 +19,23 @@ test: $(VENV)/.installed-dev
 # Without TensorFlow and without the package index: the suite to run after each edit.
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not keras and not wheel"
+
+# On a real provider each, in an environment of its own: their wheels exclude one another.
+test-webgpu: .venv-webgpu/.installed
+	eval "$$(tests/devices/vulkan.sh)" && .venv-webgpu/bin/python -m pytest tests/devices -m webgpu
+
+# In Qualcomm's simulator of a Snapdragon NPU; its package has a licence of Qualcomm's own.
+test-qnn: .venv-qnn/.installed
+	.venv-qnn/bin/python -m pytest tests/devices -m qnn
+
+test-openvino: .venv-openvino/.installed
+	.venv-openvino/bin/python -m pytest tests/devices -m openvino
+
+# The wheel alone, 250 MB: CUDA's libraries are 2.5 GB more, and must be missing here.
+test-cuda-errors: .venv-cuda/.installed
+	.venv-cuda/bin/python -m pytest tests/devices -m cuda
+
+test-devices: test-webgpu test-qnn test-openvino
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -41,7 +59,19 @@ constraints: $(VENV)/.installed-dev
 	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==' > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-webgpu .venv-qnn .venv-openvino .venv-cuda build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv-%/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[$*,device-test]'
+	touch $@
+
+.venv-cuda/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-cuda
+	.venv-cuda/bin/python -m pip install --quiet --constraint constraints.txt \
+		onnxruntime-gpu --editable '.[device-test]'
+	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

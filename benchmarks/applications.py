@@ -2,10 +2,10 @@
 
     python benchmarks/applications.py [--models VGG16 NASNetLarge] [--size 0] [--limit-gib 8]
 
-Each is a process of its own, with random weights, the statistics of a batch, and logits as its
-answer; `s` is the export alone, with its checks, and `peak` the most memory that the process held.
-`--size` is the side of the pictures, the least that every model takes where it is left out; 0 is
-each model's own. A model that takes more than the limit is stopped, and says so.
+Each is a process of its own, with random weights, pictures of noise, and logits as its answer; `s`
+is the export alone, with its checks, and `peak` the most memory that the process held. `--size` is
+the side of the pictures, the least that every model takes where it is left out; 0 is each model's
+own. A model that takes more than the limit is stopped, and says so.
 """
 
 from __future__ import annotations
@@ -24,12 +24,9 @@ import numpy as np
 HEAD = f"{'model':20} weights MiB       s  peak MiB   nodes  Transposes  max error  SQNR dB"
 #: Inception's valid convolutions leave nothing of a smaller picture.
 LEAST = 75
-#: What a normalised layer is scaled by. At 1, two hundred untrained layers on top of each other
-#: make any answer of a rounding of the input, in Keras too.
+#: What the last normalisation of a branch is scaled by. At 1, a hundred untrained branches make any
+#: answer of a rounding of the input, in Keras too.
 GAIN = 0.2
-#: The least variance of a channel among those of its layer: what never moved in a batch of noise
-#: would be blown up where it does.
-FLOOR = 0.1
 
 
 def names() -> list[str]:
@@ -40,7 +37,7 @@ def names() -> list[str]:
 
 
 def build(name: str, size: int) -> Any:
-    """Make one whose batch normalisations know the statistics of one batch."""
+    """Make one with random weights, whose branches add little to what they branch from."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -48,24 +45,21 @@ def build(name: str, size: int) -> Any:
     make = getattr(keras.applications, name)
     model = make(weights=None, classifier_activation=None, **shape)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-            if layer.scale:
-                layer.gamma.assign(GAIN * np.ones(layer.gamma.shape))
-        elif isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
-    model(pixels(model, 8), training=True)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            variance = layer.moving_variance.numpy()
-            layer.moving_variance.assign(np.maximum(variance, FLOOR * variance.mean()))
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and _is_added(layer):
+            layer.gamma.assign(GAIN * np.ones(layer.gamma.shape))
     return model
 
 
-def pixels(model: Any, count: int) -> np.ndarray[Any, Any]:
-    """Make pictures of noise."""
-    shape = (count, *(side or 224 for side in model.input_shape[1:]))
-    return np.random.default_rng(count).uniform(0, 255, shape).astype(np.float32)
+def _is_added(layer: Any) -> bool:
+    """Whether what a layer gives is added to something, after a Dropout or none."""
+    kinds = {type(node.operation).__name__: node.operation for node in layer._outbound_nodes}
+    return "Add" in kinds or ("Dropout" in kinds and _is_added(kinds["Dropout"]))
+
+
+def pixels(model: Any) -> np.ndarray[Any, Any]:
+    """Make four pictures of noise."""
+    shape = (4, *(side or 224 for side in model.input_shape[1:]))
+    return np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
 
 
 def measure(name: str, size: int, limit_gib: float) -> str:
@@ -79,14 +73,10 @@ def child(name: str, size: int) -> None:
     import onnx
 
     import edgekit
-    from edgekit.exporter import frameworks
     from edgekit.latency.worker import peak_memory_bytes
 
     model = build(name, size)
-    pictures = pixels(model, 4)
-    # The run for the statistics is no part of the export: its memory goes, and its peak with it.
-    frameworks.give_back_memory()
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    pictures = pixels(model)
     weights = sum(4 * weight.numpy().size for weight in model.weights) / 2**20
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

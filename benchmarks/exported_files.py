@@ -14,8 +14,6 @@ the time that each process computes: for one thread, on a machine that has more 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import os
 import random
 import tempfile
@@ -32,6 +30,7 @@ from peers import CLOCKS, Array, Candidate
 import edgekit
 from edgekit.errors import one_line
 from edgekit.exporter import frameworks, sources, trace
+from edgekit.exporter import peers as converters
 
 #: How each way makes its file, and the engine that runs it.
 ENGINES = {
@@ -58,10 +57,10 @@ class Files:
 
     def path(self, way: str, feeds: Sequence[Array]) -> str:
         """Give a way's file; raises whatever making it raises."""
-        fixed = f"-{len(feeds[0])}" if way == "LiteRT" else ""
+        fixed = f"-{len(feeds[0])}" if way in ("LiteRT", "Keras") else ""
         key = f"{self.name}-{way}{fixed}".replace(" ", "-")
         if key not in self._made:
-            suffix = {"LiteRT": ".tflite", "Keras": ".keras"}.get(way, ".onnx")
+            suffix = {"LiteRT": ".tflite", "Keras": ""}.get(way, ".onnx")
             path = self.folder / (key + suffix)
             self._make(way, path, feeds)
             self._made[key] = str(path)
@@ -75,41 +74,13 @@ class Files:
         elif way == "by hand":
             handwritten.write(self.name, self.model, path)
         elif way == "tf2onnx":
-            plain(self.model, path)
+            converters.plain(self.model, sources.input_specs(self.model), path)
         elif way == "Keras export":
             self.model.export(path, format="onnx", verbose=False)
         elif way == "LiteRT":
-            path.write_bytes(tflite(self.model, feeds))
+            path.write_bytes(converters.tflite(self.model, sources.input_specs(self.model), feeds))
         else:
-            self.model.save(path)
-
-
-def plain(model: Any, path: Path) -> None:
-    """Convert a model with tf2onnx alone."""
-    import tensorflow as tf
-    import tf2onnx
-
-    specs = sources.input_specs(model)
-    signature = [
-        tf.TensorSpec([a if isinstance(a, int) else None for a in s.shape], s.dtype, name=s.name)
-        for s in specs
-    ]
-    function = tf.function(lambda *tensors: trace.call(model, specs, tensors))
-    tf2onnx.convert.from_function(function, signature, opset=18, output_path=str(path))
-
-
-def tflite(model: Any, feeds: Sequence[Array]) -> Any:
-    """Convert a model at the shapes of the feeds; XNNPACK takes fixed ones."""
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    specs = sources.input_specs(model)
-    function = tf.function(lambda *tensors: trace.call(model, specs, tensors))
-    signature = [tf.TensorSpec(a.shape, a.dtype, name=f"x{i}") for i, a in enumerate(feeds)]
-    frozen = convert_variables_to_constants_v2(
-        function.get_concrete_function(*signature), lower_control_flow=False
-    )
-    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], model).convert()
+            converters.save_keras(self.model, sources.input_specs(self.model), feeds, path)
 
 
 def candidates(
@@ -122,7 +93,7 @@ def candidates(
             opened.append((way, ""))
             continue
         try:
-            with quiet():
+            with converters.quiet():
                 path = files.path(way, feeds)
         except Exception as error:  # noqa: BLE001  # a peer fails as it likes; its cell says how
             opened.append((way, f"{type(error).__name__}: {one_line(error)}"[:100]))
@@ -186,13 +157,6 @@ def cell(candidate: Candidate | tuple[str, str], ours: Array) -> str:
     if candidate.name == "edgekit":
         return text
     return f"{text} ({np.median(ours / blocks):.2f})"
-
-
-@contextlib.contextmanager
-def quiet() -> Any:
-    """Keep converters off the terminal."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def main(build: Callable[[], dict[str, Network]] = networks) -> None:

@@ -1,4 +1,4 @@
-"""Engines that run a model beside onnxruntime, each in a process of its own.
+"""edgekit's peers and bare onnxruntime, each in a process of its own.
 
 A process opens one candidate, answers with its first outputs, and then runs as often as it is
 told to. `threads` is the engine's own number of threads inside of an operator; nothing else of it
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from edgekit.latency import engines
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[], list[Array]]
@@ -36,76 +37,11 @@ def onnxruntime(file: str, feeds: Sequence[Array], threads: int) -> Run:
     return lambda: list(session.run(None, named))
 
 
-def litert(file: str, feeds: Sequence[Array], threads: int) -> Run:
-    """Open a TFLite file, whose shapes are fixed, with the XNNPACK delegate (its default)."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=file, num_threads=threads)
-    interpreter.allocate_tensors()
-    # The inputs are named after the signature: `x0`, `x1`, ...
-    inputs = sorted(interpreter.get_input_details(), key=lambda detail: str(detail["name"]))
-    outputs = [detail["index"] for detail in interpreter.get_output_details()]
-
-    def run() -> list[Array]:
-        for detail, array in zip(inputs, feeds, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in outputs]
-
-    return run
-
-
-def openvino(file: str, feeds: Sequence[Array], threads: int) -> Run:
-    """Open an ONNX file at the shapes of the feeds, in float32 whatever the processor offers."""
-    import openvino as ov
-
-    core = ov.Core()
-    model = core.read_model(file)
-    model.reshape({i: list(array.shape) for i, array in enumerate(feeds)})
-    options = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-    compiled = core.compile_model(model, "CPU", options)
-    request = compiled.create_infer_request()
-    given = dict(enumerate(feeds))
-
-    def run() -> list[Array]:
-        request.infer(given, share_inputs=True)
-        return [np.array(request.get_output_tensor(i).data) for i in range(len(compiled.outputs))]
-
-    return run
-
-
-def keras(file: str, feeds: Sequence[Array], threads: int) -> Run:
-    """Open a `.keras` file as one `tf.function`."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
-    from keras.saving import load_model
-
-    import model_defs.attention  # noqa: F401  # registers the layer in its file
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    model = load_model(file, compile=False, safe_mode=False)
-    function = tf.function(lambda *tensors: model(_packed(model, tensors), training=False))
-    tensors = [tf.constant(array) for array in feeds]
-    return lambda: [np.asarray(t) for t in tf.nest.flatten(function(*tensors))]
-
-
-def _packed(model: Any, tensors: Sequence[Any]) -> Any:
-    from keras.tree import pack_sequence_as
-
-    return pack_sequence_as(model.input, list(tensors))
-
-
-ENGINES = {
+ENGINES: dict[str, Callable[[str, Sequence[Array], int], Run]] = {
     "onnxruntime": onnxruntime,
-    "litert": litert,
-    "openvino": openvino,
-    "keras": keras,
+    "litert": engines.litert,
+    "openvino": engines.openvino,
+    "keras": engines.keras,
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
+    from edgekit.compiler import compile_model as compile
     from edgekit.errors import EdgekitError
     from edgekit.exporter import export
     from edgekit.latency import benchmark
@@ -31,6 +32,7 @@ __all__ = [
     "TensorSpec",
     "Tolerance",
     "benchmark",
+    "compile",
     "export",
     "open",
     "quantize",
@@ -45,6 +47,7 @@ _HOME = {
     "TensorSpec": ("edgekit.signature", "TensorSpec"),
     "Tolerance": ("edgekit.parity", "Tolerance"),
     "benchmark": ("edgekit.latency", "benchmark"),
+    "compile": ("edgekit.compiler", "compile_model"),
     "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.runner", "open_runner"),
     "quantize": ("edgekit.quantizer", "quantize"),

@@ -18,11 +18,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit import files
 from edgekit.errors import BundleError, OutputError, one_line
+from edgekit.runtime.providers import rows_of
 from edgekit.signature import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORMAT = "edgekit-bundle/1"
 MAX_MANIFEST_BYTES = 64 * 2**20
@@ -47,9 +51,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Variant:
-    """One ONNX file of a bundle: a precision and a recipe, and what was measured of it.
+    """One file of a bundle: a precision and a recipe, and what was measured of it.
 
-    `measured` holds `parity`, `metric` and `latency`, each keyed by its conditions.
+    `measured` holds `parity`, `metric` and `latency`, each keyed by its conditions. A file that
+    was compiled ahead of time runs on one `provider` only, an alias, and has the lengths of `axes`.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Variant:
     recipe: str
     opset: int
     measured: dict[str, Any] = field(default_factory=dict)
+    provider: str | None = None
+    axes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,11 @@ class Bundle:
             f"{', '.join(repr(v.name) for v in variants)}."
         )
 
+    def variants_on(self, provider: str | Sequence[str]) -> tuple[Variant, ...]:
+        """Give the variants for one or several providers: not those that another one compiled."""
+        aliases = [row.alias for row in rows_of(provider)]
+        return tuple(v for v in self.manifest.variants if v.provider in (None, *aliases))
+
     def file(self, entry: FileEntry) -> Path:
         """Give the path of a file of the bundle once its size and digest are checked.
 
@@ -197,10 +209,13 @@ class Bundle:
         entry = self.manifest.data.get(kind)
         return None if entry is None else files.load_groups(self.file(entry))
 
-    def add(self, variant: Variant) -> Bundle:
-        """Record a variant whose file is in the folder, in the place of one with its name."""
+    def add(self, variant: Variant, data: Mapping[str, FileEntry] | None = None) -> Bundle:
+        """Record a variant whose file is in the folder, in the place of one with its name.
+
+        `data` records files that come with it.
+        """
         kept = tuple(v for v in self.manifest.variants if v.name != variant.name)
-        return self._rewrite((*kept, variant))
+        return self._rewrite((*kept, variant), data)
 
     def record(self, variant: str, kind: str, conditions: str, value: Any) -> Bundle:
         """Note a measurement of a variant: `record("int8", "latency", "cpu, 1 thread", {...})`."""
@@ -212,8 +227,11 @@ class Bundle:
             variants.append(known)
         return self._rewrite(tuple(variants))
 
-    def _rewrite(self, variants: tuple[Variant, ...]) -> Bundle:
-        manifest = dataclasses.replace(self.manifest, variants=variants)
+    def _rewrite(
+        self, variants: tuple[Variant, ...], data: Mapping[str, FileEntry] | None = None
+    ) -> Bundle:
+        merged = {**self.manifest.data, **(data or {})}
+        manifest = dataclasses.replace(self.manifest, variants=variants, data=merged)
         files.write_text(self.path / files.MANIFEST, manifest.to_json())
         return Bundle(self.path, manifest)
 
@@ -307,4 +325,13 @@ def _variant(reader: _Reader) -> Variant:
         recipe=reader.get("recipe", str),
         opset=reader.get("opset", int),
         measured=reader.get("measured", dict),
+        provider=reader.get("provider", str, type(None)),
+        axes=_lengths(reader),
     )
+
+
+def _lengths(reader: _Reader) -> dict[str, int]:
+    axes = reader.get("axes", dict, type(None)) or {}
+    if not all(type(length) is int and length > 0 for length in axes.values()):
+        raise reader._wrong(f"{reader.key}.axes", "lengths by axis", axes)
+    return axes

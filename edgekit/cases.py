@@ -14,7 +14,7 @@ import numpy as np
 from edgekit import edges
 from edgekit.errors import EdgekitError
 from edgekit.feeds import resize
-from edgekit.reference import Reference
+from edgekit.reference import Reference, fixed_batch
 from edgekit.runtime.session import engine_reason
 
 if TYPE_CHECKING:
@@ -56,11 +56,15 @@ class Case:
 def of_reference(
     reference: Reference, signature: Signature, origin: str = REFERENCE, *, odd: bool = True
 ) -> Iterator[Case]:
-    """Give a reference at batch 1, at an odd size and at all samples at once."""
-    count = len(next(iter(reference.inputs.values()))) if signature.batched else 1
+    """Give a reference at batch 1, at an odd size and at all samples at once.
+
+    A model whose batch is fixed has that size alone.
+    """
+    one = 1 if signature.batched else fixed_batch(signature) or 1
+    count = len(next(iter(reference.inputs.values()))) if signature.batched else one
     lengths = signature.lengths(reference.inputs)
     axes = {axis: lengths[axis] for axis in other_axes(signature)}
-    for size in dict.fromkeys((1, ODD if odd and count > ODD else 1, count)):
+    for size in dict.fromkeys((one, ODD if odd and count > max(ODD, one) else one, count)):
         batches = tuple(reference.batches(signature, size))
         yield Case("reference", size, axes, origin, batches)
 

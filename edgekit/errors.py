@@ -10,6 +10,8 @@
     ├── FeedError             inputs that do not fit the model's signature
     ├── ProviderError         the provider is not available, or is not what ran
     ├── QuantizeError         a recipe that does not apply to this model
+    ├── CompileError          a model that does not compile ahead of time, or comes out another
+    ├── BaselineError         an earlier measurement that cannot be compared with
     ├── OutputError           the output exists, or cannot be written
     └── MissingExtraError     a package of an optional extra is not installed
 
@@ -77,6 +79,14 @@ class QuantizeError(EdgekitError):
     """A recipe that does not apply to this model, or calibration data that does not fit it."""
 
 
+class CompileError(EdgekitError):
+    """A model that cannot be compiled ahead of time, or whose compiled file answers otherwise."""
+
+
+class BaselineError(EdgekitError):
+    """An earlier measurement that is no report, or that was taken on another machine."""
+
+
 class OutputError(EdgekitError):
     """An output that exists already, or that cannot be written."""
 
@@ -103,6 +113,8 @@ EXTRA_OF = {
     "PIL": "image",
     "jinja2": "report",
     "matplotlib": "report",
+    "ai_edge_litert": "peers",
+    "openvino": "peers",
 }
 
 

@@ -20,7 +20,7 @@ from edgekit.runtime.providers import PROVIDERS
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgekit.cases import Case
     from edgekit.parity import Tolerance
@@ -60,6 +60,16 @@ class Subject:
         """Name a variant in reports; a plain file has its own name."""
         return variant or self.model.name
 
+    def runs_on(self, variant: str | None, provider: str | Sequence[str]) -> bool:
+        """Whether to judge one of all variants there: not what another provider compiled."""
+        if self.bundle is None or len(self.variants) == 1:
+            return True
+        return self.bundle.variant(variant) in self.bundle.variants_on(provider)
+
+    def has_lengths(self, variant: str | None) -> bool:
+        """Whether a variant was compiled for lengths of its own."""
+        return self.bundle is not None and bool(self.bundle.variant(variant).axes)
+
     def precision_of(self, variant: str | None) -> str:
         """Tell the precision that decides what counts as equal."""
         known = self.bundle.variant(variant).precision if self.bundle else "fp32"
@@ -78,6 +88,15 @@ class Subject:
     def open(self, variant: str | None, **options: Unpack[RunOptions]) -> Runner:
         """Open a variant, or the file."""
         return open_runner(self.bundle or self.model, variant=variant, **options)
+
+
+def fitting(found: list[Case], signature: Signature) -> list[Case]:
+    """Leave out the cases of lengths that a signature does not have."""
+    return [
+        case
+        for case in found
+        if all(spec.fits(case.batches[0].inputs[spec.name].shape) for spec in signature.inputs)
+    ]
 
 
 class Expected:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import FeedError
+from edgekit.reference import fixed_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +30,13 @@ def make_feeds(
     lengths = _lengths(signature, batch, axes)
     if reference is None:
         return signature.check(signature.sample(seed, batch, lengths))
-    feeds = dict(reference)
+    feeds, fixed = dict(reference), fixed_batch(signature)
     for spec in signature.inputs:
         if spec.name in feeds:
-            feeds[spec.name] = resize(np.asarray(feeds[spec.name]), spec, lengths)
+            array = np.asarray(feeds[spec.name])
+            if fixed and array.ndim and len(array) not in (0, fixed):
+                array = np.take(array, np.arange(fixed) % len(array), axis=0)
+            feeds[spec.name] = resize(array, spec, lengths)
     return signature.check(feeds)
 
 
@@ -53,9 +57,7 @@ def _lengths(signature: Signature, batch: int, axes: Mapping[str, int]) -> dict[
                 f"give the batch {axes[first]}, and no length for {first!r}."
             )
         return {**axes, first: batch}
-    # One fixed first axis of everything is the batch; otherwise the model takes one sample.
-    stacked = all(spec.shape[:1] == (first,) for spec in signature.outputs)
-    fixed = first if first and stacked else 1
+    fixed = fixed_batch(signature) or 1  # a model without a batch axis takes one sample
     if batch != fixed:
         raise FeedError(
             f"The batch {batch} was asked for and the model's is fixed to {fixed} "

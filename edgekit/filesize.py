@@ -27,17 +27,18 @@ _DEEPEST = 64
 
 def model_bytes(path: Path) -> int:
     """Give the size in bytes of a model file plus the external data files beside it."""
-    total = path.stat().st_size
+    return sum(file.stat().st_size for file in model_files(path))
+
+
+def model_files(path: Path) -> tuple[Path, ...]:
+    """Give a model file and the external data files that it names and that are there."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            names = set(_locations(data, 0, len(data), "model", 0))
+            names = dict.fromkeys(_locations(data, 0, len(data), "model", 0))
         except (IndexError, ValueError):
-            return total  # an engine's own format, such as .ort
-    for name in names:
-        beside = path.parent / name
-        if beside.is_file():
-            total += beside.stat().st_size
-    return total
+            names = {}  # an engine's own format, such as .ort
+    beside = (path.parent / name for name in names)
+    return (path, *(file for file in beside if file.is_file()))
 
 
 def _locations(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> Iterator[str]:

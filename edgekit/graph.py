@@ -53,6 +53,11 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
     `axes` gives free axes a length for `macs`; left out, the batch is 1 and any other axis
     what `Signature.sample` gives it. Raises `ModelError` for a file that is no model.
     """
+    if path.suffix == ".ort":
+        raise ModelError(
+            f"The file {str(path)!r} is in onnxruntime's own format, which is no ONNX graph: "
+            "inspect the .onnx file that it was compiled from."
+        )
     with open_runner(path) as runner:
         signature = runner.signature
     with needs_extra("inspect a model", "quantize"):
@@ -79,6 +84,21 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
+
+
+def fix_shapes(source: Path, target: Path, signature: Signature) -> None:
+    """Write a model with the shapes of a signature in the place of its inputs' free axes.
+
+    The weights are in memory once, and in the file: external data is no longer external.
+    """
+    with needs_extra("fix the axes of a model", "quantize"):
+        import onnx
+        from onnxruntime.tools import onnx_model_utils as tools
+    model = onnx.load(source)
+    for spec in signature.inputs:
+        tools.make_input_shape_fixed(model.graph, spec.name, list(spec.shape))
+    tools.fix_output_shapes(model)
+    onnx.save(model, target)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

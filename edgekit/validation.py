@@ -19,7 +19,7 @@ from edgekit.cases import REFERENCE, Case
 from edgekit.debug import graphs, locate
 from edgekit.debug.pair import Side
 from edgekit.errors import ModelError, ProviderError
-from edgekit.expected import Expected, Subject
+from edgekit.expected import Expected, Subject, fitting
 from edgekit.metrics import evaluate
 from edgekit.runtime.providers import PROVIDERS, options_by_provider
 from edgekit.runtime.runner import RunOptions
@@ -133,6 +133,8 @@ def _rows(
     for here, name in itertools.product(places, subject.variants):
         provider = here.get("provider", "cpu")
         label = provider if isinstance(provider, str) else ",".join(provider)
+        if not subject.runs_on(name, provider):
+            continue
         try:
             runner = subject.open(name, **here)
         except (ModelError, ProviderError) as error:
@@ -142,17 +144,23 @@ def _rows(
             continue
         with runner:
             expected.check_inputs(runner)
-            found = found or expected.cases(
-                runner.signature, worst_case=ask.worst_case, seed=ask.seed
-            )
+            if subject.has_lengths(name):
+                own = Expected(subject, expected.reference, expected.against, options)
+                mine = fitting(_cases(own, runner, ask), runner.signature)
+            else:
+                found = mine = found or _cases(expected, runner, ask)
             try:
-                row = _judge(subject, name, label, runner, found)
+                row = _judge(subject, name, label, runner, mine)
             except ProviderError as error:
                 if not ask.everywhere:
                     raise
                 yield _refusal(subject, name, label, error)
                 continue
-            yield _completed(subject, expected, ask, runner, row, found, here)
+            yield _completed(subject, expected, ask, runner, row, mine, here)
+
+
+def _cases(expected: Expected, runner: Runner, ask: _Ask) -> list[Case]:
+    return expected.cases(runner.signature, worst_case=ask.worst_case, seed=ask.seed)
 
 
 def _completed(

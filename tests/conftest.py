@@ -86,6 +86,15 @@ def write_bundle(
     return Bundle.open(folder)
 
 
+@pytest.fixture(autouse=True)
+def history_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test adds to the history of who runs it."""
+    file = tmp_path_factory.mktemp("history") / "history.sqlite3"
+    monkeypatch.setenv("EDGEKIT_HISTORY", str(file))
+
+
 @pytest.fixture
 def classifier(tmp_path: Path) -> Path:
     """The path of a tiny classifier."""

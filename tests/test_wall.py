@@ -72,6 +72,7 @@ def test_the_public_names_are_these() -> None:
         "TensorSpec",
         "Tolerance",
         "benchmark",
+        "compile",
         "export",
         "open",
         "quantize",

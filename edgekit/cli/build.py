@@ -132,7 +132,7 @@ def export(
     "--recipe",
     default="static-int8",
     show_default=True,
-    help="dynamic-int8, static-int8 or fp16.",
+    help="dynamic-int8, static-int8, npu-int8 or fp16.",
 )
 @click.option(
     "--calibration",

@@ -69,18 +69,34 @@ def infer(
     options.emit(lambda: json.inference(result), lambda: text.inference(result), as_json=as_json)
 
 
-@click.command(epilog="Examples: edgekit inspect | edgekit inspect model.onnx --fix-axis time=64")
+@click.command(
+    epilog="Examples: edgekit inspect | edgekit inspect model.onnx --fix-axis time=64 | "
+    "edgekit inspect artifacts/cnn --mobile"
+)
 @options.model_argument
 @options.variant_option
 @options.fix_axis_option
+@click.option(
+    "--mobile", is_flag=True, help="Show what NNAPI and CoreML would take of it, and what to do."
+)
 @options.json_option
-def inspect(model: Path | None, variant: str | None, axes: dict[str, int], as_json: bool) -> None:
+def inspect(
+    model: Path | None, variant: str | None, axes: dict[str, int], mobile: bool, as_json: bool
+) -> None:
     """Show what is inside MODEL: inputs, outputs, operators, parameters, MACs, metadata."""
     from edgekit.graph import inspect as look
     from edgekit.report import text
     from edgekit.runtime.session import model_file
 
-    found = look(model_file(options.model_path(model), variant), axes)
+    path = model_file(options.model_path(model), variant)
+    if mobile:
+        from edgekit.mobile import readiness
+        from edgekit.report.text.mobile import mobile as table
+
+        report = readiness(path, axes)
+        options.emit(lambda: report, lambda: table(report), as_json=as_json)
+        return
+    found = look(path, axes)
     options.emit(lambda: found, lambda: text.inspection(found), as_json=as_json)
 
 

@@ -73,19 +73,22 @@ fix_axis_option = click.option(
 )
 
 
+provider_options_option = click.option(
+    "--provider-option",
+    "provider_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="An option of the provider, such as device_id=1; PROVIDER.KEY=VALUE for one of several; "
+    "may be repeated.",
+)
+
+
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add how a model is run: keywords of `ProviderOptions`, to be passed on as they are."""
     for option in (
         fix_axis_option,
-        click.option(
-            "--provider-option",
-            "provider_options",
-            multiple=True,
-            metavar="KEY=VALUE",
-            callback=_pairs,
-            help="An option of the provider, such as device_id=1; PROVIDER.KEY=VALUE for one of "
-            "several; may be repeated.",
-        ),
+        provider_options_option,
         click.option(
             "--allow-fallback",
             is_flag=True,

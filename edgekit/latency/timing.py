@@ -1,25 +1,22 @@
-"""The arithmetic of a benchmark: percentiles, intervals, ratios, and when to stop.
+"""The plan of a benchmark: rounds and their order, when to stop, ratios, drift.
 
-A block is the run of one candidate in one round: an array of nanoseconds, one a run. Neighbouring
-runs share the machine's mood, so everything random here draws whole blocks or whole rounds, never
-single runs. No clock and no process in this module; it needs numpy only.
+Comparisons draw whole rounds, because neighbouring runs share the machine's mood. No clock and no
+process in this module; it needs numpy only.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edgekit.latency.percentiles import QUANTILES, RESAMPLES, interval, runs_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    Block = np.ndarray[Any, np.dtype[np.int64]]
-
-#: A p99 from fewer runs would be little more than the slowest run.
-P99_RUNS = 100
 #: Consecutive blocks whose medians lie within `STEADY_SPREAD` of each other mean "warm".
 STEADY_BLOCKS = 3
 STEADY_SPREAD = 0.05
@@ -34,10 +31,6 @@ LONGEST_BLOCK_S = 0.25
 #: Slow models run on past the duration until they have enough runs, but no longer than this.
 MOST_STRETCH = 10
 FEWEST_RUNS = 10
-
-RESAMPLES = 1000
-#: The bootstrap's pool is thinned to about this many order statistics, for speed.
-POOL = 2000
 
 
 @dataclass(frozen=True)
@@ -60,12 +53,23 @@ class Plan:
         """Give the part that is done, in 0..1; 1 means stop.
 
         `runs` and `timed_s` are what each candidate has so far. It is done when the rounds fill
-        the duration and each candidate has `P99_RUNS` runs; a slow one stops short of them at
-        `MOST_STRETCH` times the duration. Every candidate gets at least `FEWEST_RUNS` rounds.
+        the duration and each candidate has the runs for its p99. A slow one goes on for up to
+        `MOST_STRETCH` times the duration, and aims no higher than the percentile that it can reach
+        by then. Every candidate gets at least `FEWEST_RUNS` rounds.
         """
-        wanted = min(rounds / self.rounds, min(runs) / P99_RUNS)
+        parts = [
+            count / self._target(seconds / count)
+            for count, seconds in zip(runs, timed_s, strict=True)
+        ]
+        wanted = min(rounds / self.rounds, *parts)
         spent = max(timed_s) / (MOST_STRETCH * self.duration_s)
         return min(1.0, max(wanted, spent), rounds / FEWEST_RUNS)
+
+    def _target(self, run_s: float) -> int:
+        """Give the runs needed for the highest percentile within reach of runs that long."""
+        most = MOST_STRETCH * self.duration_s / run_s
+        needed = [runs_needed(quantile) for quantile in QUANTILES.values()]
+        return max((count for count in needed if count <= most), default=FEWEST_RUNS)
 
 
 def orders(count: int, seed: int) -> Iterator[list[int]]:
@@ -87,50 +91,26 @@ def steady(medians: Sequence[float]) -> bool:
     return len(last) == STEADY_BLOCKS and max(last) <= min(last) * (1 + STEADY_SPREAD)
 
 
-def percentile_ms(runs: Block, q: float) -> float:
-    """Give a percentile in milliseconds: numpy's default, linear between the two nearest runs."""
-    return float(np.percentile(runs, q)) / 1e6
-
-
-def median_interval_ms(blocks: Sequence[Block], seed: int) -> tuple[float, float]:
-    """Give the 95% bootstrap interval of the p50 over blocks, in milliseconds.
-
-    Whole blocks are drawn with replacement, `RESAMPLES` times. The interval holds the p50 itself.
-    """
-    step = max(1, sum(map(len, blocks)) // POOL)
-    # Every step-th of a block's sorted runs: the same distribution and weight, fewer numbers.
-    thin = [np.sort(block)[min(step // 2, len(block) // 2) :: step] for block in blocks]
-    owner = np.repeat(np.arange(len(thin)), [len(block) for block in thin])
-    pool = np.concatenate(thin)
-    order = np.argsort(pool, kind="stable")
-    # How often each draw holds each block; the median is where half of the weight is reached.
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(thin), np.full(len(thin), 1 / len(thin)), RESAMPLES)
-    weight = np.cumsum(counts.astype(np.int32)[:, owner[order]], axis=1)
-    medians = pool[order][(2 * weight >= weight[:, -1:]).argmax(axis=1)]
-    return _interval(medians, float(np.median(np.concatenate(list(blocks)))), 1e-6)
-
-
 def paired_ratio(
     candidate: Sequence[float], baseline: Sequence[float], seed: int
 ) -> tuple[float, tuple[float, float]]:
     """Give the median of the rounds' ratios candidate/baseline and its 95% bootstrap interval.
 
-    Both are p50s, one a round, in the same order; rounds are drawn with replacement.
+    Both are times, one a round, in the same order; rounds are drawn with replacement.
     """
     ratios = np.asarray(candidate, np.float64) / np.asarray(baseline, np.float64)
     ratio = float(np.median(ratios))
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    return ratio, _interval(np.median(ratios[draws], axis=1), ratio)
+    return ratio, interval(np.median(ratios[draws], axis=1), ratio)
 
 
-def verdict(interval: tuple[float, float]) -> str:
+def verdict(bounds: tuple[float, float]) -> str:
     """Say what a ratio's interval means: `faster`, `slower`, or `no difference`.
 
     A difference is claimed only where the whole interval is more than `SAME` away from 1.
     """
-    low, high = interval
+    low, high = bounds
     if high < 1 - SAME:
         return "faster"
     return "slower" if low > 1 + SAME else "no difference"
@@ -140,8 +120,3 @@ def drift(p50s: Sequence[float]) -> float:
     """Give the relative change of the p50 from the first third of the rounds to the last."""
     third = max(1, len(p50s) // 3)
     return float(np.median(p50s[-third:]) / np.median(p50s[:third])) - 1
-
-
-def _interval(draws: Any, estimate: float, scale: float = 1.0) -> tuple[float, float]:
-    low, high = (float(bound) for bound in np.percentile(draws, (2.5, 97.5)))
-    return min(low, estimate) * scale, max(high, estimate) * scale

@@ -19,20 +19,23 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import edgekit
 from edgekit import errors
 from edgekit.errors import EdgekitError, ModelError, ProviderError
 from edgekit.feeds import make_feeds
-from edgekit.latency import timing
+from edgekit.latency import contention, engines, probes, timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from edgekit.runtime.runner import Runner
+    from edgekit.runtime.runner import Runner, RunOptions
     from edgekit.signature import Feeds
 
 # -P and the appended path: the child finds this edgekit, and no module of the user's folder.
@@ -47,7 +50,14 @@ COMMAND = (
 PATIENCE_S = 600.0
 WARM_BLOCK_NS = 20_000_000
 
-DOING = {"open": "opening it", "warm": "warming up", "run": "running it"}
+DOING = {
+    "open": "opening it",
+    "open_peer": "opening it",
+    "warm": "warming up",
+    "run": "running it",
+    "peak": "measuring it",
+    "count": "reading a model",
+}
 
 
 class Worker:
@@ -196,72 +206,135 @@ class _Child:
 
     def __init__(self) -> None:
         self._run: Callable[[], object] = lambda: None
+        self._replicas = 1
+        self._threads: ThreadPoolExecutor | None = None
 
     def open(
         self,
         *,
         file: str,
         reference: str | None,
-        provider: str,
-        threads: int,
+        options: RunOptions,
         batch: int,
-        allow_fallback: bool,
         axes: dict[str, int],
-        provider_options: dict[str, Any],
         seed: int,
+        replicas: int,
     ) -> dict[str, Any]:
         """Open the model, and run it once; both are timed apart, imports in neither."""
         from edgekit.reference import Reference
         from edgekit.runtime import providers
         from edgekit.runtime.runner import open_runner
+        from edgekit.runtime.session import declared_signature
 
         ort = errors.require("onnxruntime", "run models")
         known = Reference.load(Path(reference)).inputs if reference else None
         feed = functools.partial(make_feeds, reference=known, batch=batch, axes=axes, seed=seed)
         feeds: Feeds = {}
         fixed: dict[str, int] = {}
-        if any(row.fixed_shapes for row in providers.rows_of(provider)):
-            with open_runner(file, threads=threads) as probe:
-                feeds = feed(probe.signature)
-                fixed = probe.signature.lengths(feeds)
+        if any(row.fixed_shapes for row in providers.rows_of(options["provider"])):
+            declared = declared_signature(Path(file))
+            if declared is not None:
+                feeds = feed(declared)
+                fixed = declared.lengths(feeds)
+        given: RunOptions = {**options, "axes": fixed}
         start = time.perf_counter_ns()
-        runner = open_runner(
-            file,
-            provider=provider,
-            threads=threads,
-            allow_fallback=allow_fallback,
-            axes=fixed,
-            provider_options=provider_options,
-        )
-        loaded = time.perf_counter_ns()
+        runner = open_runner(file, **given)
+        load_ns = time.perf_counter_ns() - start
         feeds = feeds or feed(runner.signature)
-        self._run = functools.partial(runner.run, feeds)
-        begun = time.perf_counter_ns()
-        self._run()
-        ended = time.perf_counter_ns()
-        # As timeit does: a collection in the middle of a run is not the model's latency.
-        gc.disable()
+        first_ns = self._keep(functools.partial(runner.run, feeds), replicas)
         return {
-            "load_ms": (loaded - start) / 1e6,
-            "first_run_ms": (ended - begun) / 1e6,
+            "load_ms": load_ns / 1e6,
+            "first_run_ms": first_ns / 1e6,
             "provider": runner.provider,
             "fallback": _fallback(runner),
             "feeds": "seeded samples" if known is None else "reference inputs",
             "onnxruntime": ort.__version__,
+            "bytes": sum(array.nbytes for array in (*feeds.values(), *runner.run(feeds).values())),
+            "axes": runner.signature.lengths(feeds),
         }
+
+    def open_peer(
+        self, *, engine: str, file: str, feeds: str, answers: str, threads: int, replicas: int
+    ) -> dict[str, Any]:
+        """Open a peer's file on arrays of an `.npz`, and write what it answers to another."""
+        from edgekit import files
+
+        function = engines.load(engine)
+        arrays = list(files.load_arrays(Path(feeds)).values())
+        start = time.perf_counter_ns()
+        try:
+            run = function(file, arrays, threads)
+            load_ns = time.perf_counter_ns() - start
+            outputs = run()
+            first_ns = self._keep(run, replicas)
+        except EdgekitError:
+            raise
+        except Exception as error:  # a peer fails as it likes
+            raise ModelError(f"{type(error).__name__}: {errors.one_line(error)}") from error
+        named = {str(i): np.asarray(array) for i, array in enumerate(outputs)}
+        files.save_arrays(Path(answers), {"outputs": named})
+        return {"load_ms": load_ns / 1e6, "first_run_ms": first_ns / 1e6}
+
+    def _keep(self, run: Callable[[], object], replicas: int) -> int:
+        """Run once, and remember what to run; give the nanoseconds of that run."""
+        begun = time.perf_counter_ns()
+        run()
+        first_ns = time.perf_counter_ns() - begun
+        self._run, self._replicas = run, replicas
+        if replicas > 1:
+            # Threads that stay: the system says of each how long it waited.
+            self._threads = ThreadPoolExecutor(replicas)
+        # As timeit does: a collection in the middle of a run is not the model's latency.
+        gc.disable()
+        return first_ns
 
     def warm(self, *, limit_ms: float) -> dict[str, Any]:
         """Run until steady, at most `limit_ms`."""
         return warm_up(self._run, int(limit_ms * 1e6))
 
     def run(self, *, settle_ms: float, block_ms: float) -> dict[str, Any]:
-        """Time one block, after untimed runs that bring the caches back."""
+        """Time one block, after untimed runs that bring the caches back.
+
+        `cpu_ns` is the CPU time of the timed threads in their `thread_ns`; `wall_ns` is the time
+        that the runs took with all replicas at work, `waited_ns` the longest wait of a thread for
+        a core, `process_ns` the CPU time of the process so far.
+        """
         if settle_ms:
-            timed_block(self._run, int(settle_ms * 1e6))
-        cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
-        samples = timed_block(self._run, int(block_ms * 1e6))
-        cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
-        return {"ns": samples, "cpu_ns": cpu, "wall_ns": wall, "peak_bytes": peak_memory_bytes()}
+            self._blocks(int(settle_ms * 1e6))
+        before = contention.waited_ns()
+        blocks = self._blocks(int(block_ms * 1e6))
+        waited = contention.longest_wait_ns(before, contention.waited_ns())
+        samples = [ns for block, _, _ in blocks for ns in block]
+        rate = sum(len(block) / wall for block, wall, _ in blocks)
+        return {
+            "ns": samples,
+            "wall_ns": len(samples) / rate,
+            "thread_ns": sum(wall for _, wall, _ in blocks),
+            "cpu_ns": sum(cpu for _, _, cpu in blocks),
+            "waited_ns": waited,
+            "process_ns": time.process_time_ns(),
+            "peak_bytes": peak_memory_bytes(),
+        }
+
+    def _blocks(self, block_ns: int) -> list[tuple[list[int], int, int]]:
+        """Time one block in each replica at once: its runs, wall time and CPU time."""
+
+        def one(_: int) -> tuple[list[int], int, int]:
+            cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
+            samples = timed_block(self._run, block_ns)
+            return samples, time.perf_counter_ns() - wall, time.thread_time_ns() - cpu
+
+        if self._threads is None:
+            return [one(0)]
+        return list(self._threads.map(one, range(self._replicas)))
+
+    def peak(self, *, threads: int, sizes: list[int]) -> dict[str, Any]:
+        """Measure this machine: the rate of a product, and of a copy of each size."""
+        return probes.measure(threads, sizes)
+
+    def count(self, *, file: str, axes: dict[str, int]) -> dict[str, Any]:
+        """Count a model's multiply-accumulates; this process may load onnx, the parent not."""
+        return probes.count(Path(file), axes)
 
 
 def _fallback(runner: Runner) -> str | None:

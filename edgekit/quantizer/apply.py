@@ -89,6 +89,11 @@ def _int8(
             "activation ranges are found in every run: a row's answer depends a little on "
             "the others in its batch"
         )
+    elif recipe.whole:
+        graph.save(model, prepared)
+        left_out = [n.name for n in model.graph if any(choose.matches(n.name, e) for e in exclude)]
+        tools.run_npu(prepared, quantised, Reader(calibration), exclude=left_out, recipe=recipe)
+        result = graph.load(quantised)
     else:
         result = _static(recipe, model, core, prepared, quantised, calibration, exclude)
     graph.finish(result, source, recipe)

@@ -8,14 +8,22 @@ static-int8    Conv, MatMul and Gemm with constant weights, in QDQ form: weights
                one scale a channel; activations uint8 with ranges fixed by calibration (min-max).
                Shape, pool and join operators between them travel in int8; LayerNormalization,
                Softmax, attention products and recurrent layers stay float.
+npu-int8       Every operator in QDQ form, by onnxruntime's rules for Qualcomm's NPU, which has no
+               float: weights and activations uint8, one scale a tensor, ranges fixed by
+               calibration (min-max), outputs rounded too. For an NPU; slower on most CPUs.
 fp16           Weights and activations in half precision; inputs and outputs keep their dtype.
 =============  ==================================================================================
 
-The int8 weights use 7 of their 8 bits (-64..64). On x86 without VNNI the kernels add two products
-of a uint8 and an int8 in 16 bits and saturate at 8: a Transformer's answers were at 18 dB SQNR
-there instead of 45, silently, in every app that does not set onnxruntime's
-`session.x64quantprecision`, and that setting costs up to a quarter of the speed. 7 bits cost up to
-5 dB of some 45, give the same answers on every CPU without a setting, and are as fast as 8.
+The weights of dynamic-int8 and static-int8 use 7 of their 8 bits (-64..64). On x86 without VNNI the
+kernels add two products of a uint8 and an int8 in 16 bits and saturate at 8: a Transformer's
+answers were at 18 dB SQNR there instead of 45, silently, in every app that does not set
+onnxruntime's `session.x64quantprecision`, and that setting costs up to a quarter of the speed. 7
+bits cost up to 5 dB of some 45, give the same answers on every CPU without a setting, and are as
+fast as 8.
+
+The kernels for the uint8 weights of npu-int8 add in 32 bits, and are slower for it. It rounds a
+mask's large negative number too: a masked Transformer loses its signal, which the
+parity of the result says; fp16 is for those.
 """
 
 from __future__ import annotations
@@ -34,7 +42,7 @@ class Recipe:
     recipe is for, the ones that `Quantized.quantized_ops` counts; `travel` those that only go
     along, so that nothing goes back and forth between int8 and float. `activations` and `weights`
     are dtypes in ONNX's words; `weight_bits` is how many bits of it the weights use; `min_opset` is
-    the least that the result needs.
+    the least that the result needs. A `whole` recipe takes all other operators too.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Recipe:
     weights: str = "FLOAT16"
     weight_bits: int = 16
     min_opset: int = 1
+    whole: bool = False
 
 
 _DYNAMIC = Recipe(
@@ -78,6 +87,19 @@ _STATIC = Recipe(
     weight_bits=7,
     min_opset=13,
 )  # fmt: skip
+_NPU = Recipe(
+    name="npu-int8",
+    variant="int8-npu",
+    precision="int8",
+    needs_calibration=True,
+    summary="every operator in 8 bits, ranges from calibration data; for NPUs without float",
+    core=("Conv", "MatMul", "Gemm"),
+    whole=True,
+    activations="UINT8",
+    weights="UINT8",
+    weight_bits=8,
+    min_opset=13,
+)
 _FP16 = Recipe(
     name="fp16",
     variant="fp16",
@@ -87,7 +109,7 @@ _FP16 = Recipe(
     core=("Conv", "ConvTranspose", "Gemm", "GRU", "LSTM", "MatMul", "RNN"),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_STATIC, _DYNAMIC, _FP16)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_STATIC, _DYNAMIC, _NPU, _FP16)}
 ALIASES = {"int8": "static-int8", "int8-dynamic": "dynamic-int8"}
 
 

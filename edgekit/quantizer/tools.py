@@ -116,6 +116,25 @@ def run_static(
         )
 
 
+def run_npu(
+    source: Path, target: Path, reader: Any, *, exclude: Sequence[str], recipe: Recipe
+) -> None:
+    """Write every node in QDQ form by onnxruntime's rules for Qualcomm's NPU (min-max)."""
+    with tool_errors("quantised", "exclude the node at fault, or try static-int8"):
+        from onnxruntime.quantization import quantize
+        from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
+
+        config = get_qnn_qdq_config(
+            source,
+            reader,
+            activation_type=_type(recipe.activations),
+            weight_type=_type(recipe.weights),
+            calibration_providers=["CPUExecutionProvider"],
+            nodes_to_exclude=list(exclude) or None,
+        )
+        quantize(source, target, config)
+
+
 def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Recipe) -> None:
     """Write these MatMul and Gemm nodes with int8 weights, one scale a column."""
     with tool_errors("quantised", "exclude the node at fault, or try static-int8"):

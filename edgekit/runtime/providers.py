@@ -29,7 +29,8 @@ class Provider:
     `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
     the one that counts threads where the provider has its own and takes no notice of
     onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
-    With `fixed_shapes` it runs models only whose axes all have a length. `one_device` says that it
+    With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
+    write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
     takes one of its devices a session, `one_run` that one thread at a time may run its sessions,
     `float_precision` what it computes float32 in.
     `device_fix` and `session_fix` say what helps where no device is found or no session is made,
@@ -52,6 +53,7 @@ class Provider:
     options: tuple[tuple[str, str], ...] = ()
     threads_option: str | None = None
     fixed_shapes: bool = False
+    compiles: bool = False
     one_device: bool = False
     one_run: bool = False
     float_precision: str = "fp32"
@@ -120,6 +122,7 @@ PROVIDERS = {
             wheel="onnxruntime-openvino",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
+            compiles=True,
             options=(("device_type", "CPU"),),
             threads_option="num_of_threads",
         ),
@@ -132,6 +135,7 @@ PROVIDERS = {
             platforms=("linux", "win32"),
             plugin="onnxruntime_qnn",
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
+            compiles=True,
             fixed_shapes=True,
             float_precision="fp16",
             device_fix="run it on a Snapdragon, or on x86-64 in Qualcomm's simulator",

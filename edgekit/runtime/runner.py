@@ -214,7 +214,7 @@ def open_runner(
     provider_options: Mapping[str, Any] | None = None,
     replicas: int = 1,
 ) -> Runner:
-    """Open a bundle's variant, or an `.onnx` file, on a provider, or on several in order.
+    """Open a bundle's variant, or an `.onnx` or `.ort` file, on one or several providers in order.
 
     `provider=("tensorrt", "cuda")` lets the second run what the first cannot, `allow_fallback`
     puts the CPU last, `provider_options` is `{"KEY": value}`, or `{"PROVIDER": {"KEY": value}}`
@@ -243,10 +243,11 @@ def open_runner(
         provider_options=provider_options,
     )
     fixed_shapes = any(row.fixed_shapes for row in plan.rows)
-    if axes or fixed_shapes:
+    declared = declared_signature(plan.path) if axes or fixed_shapes else None
+    if declared is not None:
         from edgekit.runtime.shapes import FixedShapes, fix_axes
 
-        signature = fix_axes(declared_signature(plan.path), axes or {})
+        signature = fix_axes(declared, axes or {})
         if fixed_shapes and signature.free_axes:
             shapes = FixedShapes(plan, signature, axes or {})
             return Runner(shapes, plan.path, signature, shapes.opened, replicas)

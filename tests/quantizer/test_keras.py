@@ -14,7 +14,7 @@ from edgekit.runtime.runner import open_runner
 from tests.quantizer.models import Array, normal
 
 pytestmark = pytest.mark.keras
-FLOORS = {"static-int8": 25.0, "dynamic-int8": 30.0, "fp16": 45.0}
+FLOORS = {"static-int8": 25.0, "dynamic-int8": 30.0, "npu-int8": 20.0, "fp16": 45.0}
 
 
 def recurrent() -> tuple[Any, dict[str, Array]]:

@@ -24,7 +24,7 @@ from tests.conftest import write_bundle
 from tests.quantizer import models
 
 #: The least SQNR in dB that each recipe has to keep.
-FLOORS = {"static-int8": 28.0, "dynamic-int8": 30.0, "fp16": 55.0}
+FLOORS = {"static-int8": 28.0, "dynamic-int8": 30.0, "npu-int8": 20.0, "fp16": 55.0}
 #: (recipe, model): what is quantised of what there is, in the model as it is prepared.
 COUNTS = {
     ("static-int8", "mlp"): {"Gemm": (2, 2)},
@@ -32,6 +32,7 @@ COUNTS = {
     ("static-int8", "transformer"): {"MatMul": (5, 7)},
     ("static-int8", "loop"): {"MatMul": (1, 3)},
     ("static-int8", "lstm"): {"Gemm": (1, 1)},
+    ("npu-int8", "convnet"): {"Conv": (3, 3), "Gemm": (1, 1)},
     ("dynamic-int8", "mlp"): {"Gemm": (2, 2)},
     ("dynamic-int8", "convnet"): {"Gemm": (1, 1)},
     ("dynamic-int8", "transformer"): {"MatMul": (5, 7)},
@@ -114,6 +115,18 @@ def test_static_int8_leaves_attention_and_norms_in_float(tmp_path: Path) -> None
             assert len(inside) == 2, node.name
         elif node.op_type != "QuantizeLinear":
             assert not inside, node.name
+
+
+def test_npu_int8_leaves_no_float_between_the_first_node_and_the_last(tmp_path: Path) -> None:
+    _, made = run("transformer", "npu-int8", tmp_path)
+    nodes = onnx.load(made.path).graph.node
+    weights = {tensor.name for tensor in onnx.load(made.path).graph.initializer}
+    dequantised = {name for n in nodes if n.op_type == "DequantizeLinear" for name in n.output}
+    for node in nodes:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        floats = [n for n in node.input if n and n not in dequantised and n not in weights]
+        assert floats in ([], ["tokens"]), node.name
 
 
 def test_int8_weights_are_per_channel_symmetric_and_of_seven_bits(tmp_path: Path) -> None:
