@@ -9,8 +9,9 @@ is what the machine has to give. The target is 1.8 times the samples a second of
 runs of 32 samples as for throughput. Runs of one sample, a tenth of a millisecond, wait for
 Python's lock as bare threads do. Exit code 1 says that the target was missed.
 
-`cores` is the time that the process computed by the time that passed: where one replica has less
-than a core, or two less than two, other work had the rest, and the figures are of no use.
+`cores` is the time that the process computed by the time that passed. onnxruntime's own threads
+spin while they wait: where they have less than both cores, other work had the rest, and the
+figures are of no use.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ BATCHES = (1, 8, 32)
 #: The batch that the target is for.
 JUDGED = 32
 CORES = 2
-#: Less than this share of a core for one replica, and the machine was not there to be measured.
-QUIET = 0.97
+#: Less than this of the cores for threads that spin, and other work had the rest.
+QUIET = 0.93
 
 #: Run so many items to the end, and give the seconds that other processes computed for it.
 Way = Callable[[int], float]
@@ -170,8 +171,8 @@ def main() -> int:
             runners = {"one": one, "two": two, "intra": intra}
             for batch in arguments.batch:
                 found = measure(runners, batch, arguments.rounds)
-                base, had = found["1 replica"]
-                quiet &= had >= QUIET
+                base, _ = found["1 replica"]
+                quiet &= found["2 intra-op threads"][1] >= QUIET * CORES
                 for way, (times, cores) in found.items():
                     gain, (low, high) = timing.paired_ratio(base, times, seed=0)
                     judged = way == f"{CORES} replicas" and batch == JUDGED
@@ -182,9 +183,10 @@ def main() -> int:
                         flush=True,
                     )
     if not quiet:
-        print(f"1 replica had less than {QUIET:g} of a core: measure it when nothing else runs")
-    verdict = "within" if enough else "UNDER"
-    print(f"{verdict} the target: {LEAST:g} times with {CORES} replicas, batch {JUDGED}")
+        print(f"other work had a part of the {CORES} cores: measure it when nothing else runs")
+    if JUDGED in arguments.batch:
+        verdict = "within" if enough else "UNDER"
+        print(f"{verdict} the target: {LEAST:g} times with {CORES} replicas, batch {JUDGED}")
     return 0 if enough else 1
 
 
