@@ -28,6 +28,8 @@ Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 #: names end so, and of any other.
 SPATIAL = ("height", "width")
 SPATIAL_AXIS, SAMPLE_AXIS = 128, 16
+#: Sets of shapes that a signature remembers as fitting.
+MOST_SHAPES = 64
 
 
 @dataclass(frozen=True)
@@ -151,30 +153,45 @@ class Signature:
         return dict(feeds)
 
     @functools.cached_property
-    def _slots(self) -> tuple[tuple[str, np.dtype[Any], tuple[int | str, ...]], ...]:
-        return tuple((spec.name, numpy_dtype(spec), spec.shape) for spec in self.inputs)
+    def _slots(self) -> tuple[tuple[str, np.dtype[Any]], ...]:
+        # None for a model of strings: what arrays of them hold is left to the full check.
+        text = any(spec.dtype == "str" for spec in self.inputs)
+        return () if text else tuple((spec.name, numpy_dtype(spec)) for spec in self.inputs)
+
+    @functools.cached_property
+    def _known(self) -> set[tuple[tuple[int, ...], ...]]:
+        return set()
 
     def _as_they_are(self, feeds: Mapping[str, Any]) -> Feeds | None:
         """Give back a feed that needs no conversion; None leaves it to the full check.
 
-        This is every run's hot path: about a microsecond, where the full check takes six. What an
-        array of strings holds is left to the full check.
+        This is every run's hot path: under a microsecond, where the full check takes six. Shapes
+        that fit are looked up when they come again.
         """
         arrays: Feeds = {}
-        lengths: dict[str, int] = {}
-        for name, dtype, shape in self._slots:
+        shapes = []
+        for name, dtype in self._slots:
             array = feeds.get(name)
-            if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != len(shape):
+            if type(array) is not np.ndarray or array.dtype != dtype:
                 return None
-            if dtype.kind == "O":
-                return None
-            for want, size in zip(shape, array.shape, strict=True):
-                if want != size and (
-                    isinstance(want, int) or lengths.setdefault(want, size) != size
-                ):
-                    return None
             arrays[name] = array
-        return arrays if len(feeds) == len(arrays) else None
+            shapes.append(array.shape)
+        found = tuple(shapes)
+        if arrays and len(feeds) == len(arrays) and (found in self._known or self._fit(found)):
+            return arrays
+        return None
+
+    def _fit(self, shapes: tuple[tuple[int, ...], ...]) -> bool:
+        lengths: dict[str, int] = {}
+        for spec, shape in zip(self.inputs, shapes, strict=True):
+            if not spec.fits(shape):
+                return False
+            for axis, size in zip(spec.shape, shape, strict=True):
+                if isinstance(axis, str) and lengths.setdefault(axis, size) != size:
+                    return False
+        if len(self._known) < MOST_SHAPES:
+            self._known.add(shapes)
+        return True
 
     def _check_names(self, feeds: Mapping[str, Any]) -> None:
         known = [spec.name for spec in self.inputs]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgekit.errors import FeedError
-from edgekit.signature import Signature, TensorSpec, check_finite, format_shape
+from edgekit.signature import MOST_SHAPES, Signature, TensorSpec, check_finite, format_shape
 
 TWO = Signature(
     (
@@ -180,6 +180,37 @@ def test_what_is_no_array_says_why() -> None:
 
     with pytest.raises(FeedError, match="it is on another device"):
         TWO.check(GOOD | {"ids": Far()})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.tuples(st.integers(1, 3), st.integers(2, 3), st.just(2)),
+            st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        ),
+        max_size=9,
+    )
+)
+def test_shapes_that_come_again_are_judged_as_the_first_time(shapes: list[Any]) -> None:
+    again = Signature(TWO.inputs, TWO.outputs)
+    for image, ids in shapes * 2:
+        feeds = {"image": np.zeros(image, np.float32), "ids": np.zeros(ids, np.int32)}
+        fits = image[1] == 2 and image[0] == ids[0]
+        assert (again._as_they_are(feeds) is not None) is fits
+        assert again._as_they_are(feeds | {"more": feeds["ids"]}) is None
+
+
+def test_a_signature_remembers_a_bounded_number_of_shapes() -> None:
+    x = of("float32")
+    for rows in range(2 * MOST_SHAPES):
+        assert x.check({"x": np.zeros((rows, 1), np.float32)})["x"].shape == (rows, 1)
+    assert len(x._known) == MOST_SHAPES
+
+
+@pytest.mark.parametrize("dtype", ["str", "float32"])
+def test_an_empty_feed_names_what_is_missing(dtype: str) -> None:
+    with pytest.raises(FeedError, match="missing 'x'"):
+        of(dtype).check({})
 
 
 def test_an_array_that_fits_is_not_copied() -> None:

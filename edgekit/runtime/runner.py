@@ -80,7 +80,7 @@ class Runner:
     def run(self, feeds: Mapping[str, Any], *, out: Mapping[str, Array] | None = None) -> Outputs:
         """Check the feed against the signature and run it: `{output name: array}`.
 
-        Outputs that `out` has an array for are written into it, which saves a copy of large ones.
+        Outputs that `out` has an array for are written into it, which saves the copy of large ones.
         Raises `FeedError` for a feed or an `out` that does not fit, `ModelError` where the engine
         fails or the runner is closed.
         """
@@ -144,7 +144,7 @@ class Runner:
         return session
 
     def _run(self, checked: Feeds) -> Outputs:
-        session = self._open_session()
+        session = self._session or self._open_session()
         try:
             values = session.run(self._names, checked)
         except Exception:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgekit.runtime.pool import AHEAD, map_in_order
+from edgekit.runtime.pool import AHEAD, MOST_ITEMS, map_in_order
 
 
 @pytest.mark.parametrize("workers", [2, 3, 5])
@@ -17,7 +17,7 @@ def test_calls_go_on_at_the_same_time(workers: int) -> None:
         together.wait(60)  # for as many calls as there are workers, or it breaks
         return item
 
-    assert list(map_in_order(call, range(4 * workers), workers)) == list(range(4 * workers))
+    assert list(map_in_order(call, range(workers), workers)) == list(range(workers))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -52,17 +52,20 @@ def test_a_slow_source_keeps_one_answer_back() -> None:
     assert given == 10
 
 
-def test_a_fast_source_is_taken_only_so_far_ahead() -> None:
+@pytest.mark.parametrize("seconds", [0, 0.002], ids=["short calls", "long calls"])
+def test_a_fast_source_is_taken_only_so_far_ahead(seconds: float) -> None:
     taken = 0
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for i in range(100):
+        for i in range(300):
             taken += 1
             yield i
 
-    for given, _ in enumerate(map_in_order(lambda _: time.sleep(0.001), items(), 2)):
-        assert taken - given <= 2 * AHEAD
+    most = 2 * AHEAD * (1 if seconds else MOST_ITEMS)
+    for given, _ in enumerate(map_in_order(lambda _: time.sleep(seconds), items(), 2)):
+        assert taken - given <= most
+    assert taken == 300
 
 
 def test_after_an_error_nothing_more_is_called() -> None:
@@ -72,13 +75,22 @@ def test_after_an_error_nothing_more_is_called() -> None:
         called.append(item)
         return 1 // (2 - item)
 
-    answers = map_in_order(call, range(100), 2)
+    answers = map_in_order(call, range(1000), 2)
     assert next(answers) == 0
     assert next(answers) == 1
     with pytest.raises(ZeroDivisionError):
         next(answers)
-    assert max(called) < 2 + 2 * AHEAD
+    assert max(called) < 2 + 2 * AHEAD * MOST_ITEMS
     assert list(answers) == []
+
+
+@pytest.mark.parametrize("last", [0, 1, 7, 100, 101])
+def test_an_error_comes_after_the_answers_before_it_in_tasks_of_any_size(last: int) -> None:
+    given = []
+    with pytest.raises(ZeroDivisionError):
+        for answer in map_in_order(lambda item: 1 // (last - item), range(10_000), 2):
+            given.append(answer)
+    assert len(given) == last
 
 
 def test_an_interrupt_of_the_caller_ends_it_and_its_threads() -> None:
