@@ -48,6 +48,8 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runner_overhead.py
+	$(BIN)/python benchmarks/runner_startup.py
+	$(BIN)/python benchmarks/runner_pool.py
 	$(BIN)/python benchmarks/reference_models.py
 
 # Proves every case of the exporter, and writes docs/coverage.md: layer, mode, operators, error.
