@@ -29,7 +29,7 @@ def parity(report: ParityReport) -> list[Any]:
     parts.append(_by_provider(report) if many else _by_output(report))
     if report.worst_case:
         parts += _worst_cases(report)
-    parts += _sentences(report)
+    parts += dict.fromkeys(_sentences(report))
     metrics = [(v.variant, f"{v.metric:.4f}") for v in report.variants if v.metric is not None]
     if metrics:
         parts.append(table(("variant", f"held-out {report.metric_name}"), metrics))
@@ -136,7 +136,10 @@ def _sentences(report: ParityReport) -> Iterator[str]:
             yield from finding(variant.finding)
         if variant.passed and variant.batch_dependent:
             yield _batch_effect(name, variant)
-        yield from fallback(variant.placement, variant.provider)
+        for line in fallback(variant.placement, variant.provider):
+            # Fixed axes are the provider's; the rest is of one variant among several.
+            shared = len(report.variants) == 1 or line.startswith("Axes fixed")
+            yield line if shared else f"{name}: {line}"
     for refused in report.refused:
         word = "FAILED" if refused.counted else "Cannot run"
         fix = f": {refused.fix}." if refused.fix else "."
