@@ -62,11 +62,10 @@ def of_reference(
     """
     one = 1 if signature.batched else fixed_batch(signature) or 1
     count = len(next(iter(reference.inputs.values()))) if signature.batched else one
-    lengths = signature.lengths(reference.inputs)
-    axes = {axis: lengths[axis] for axis in other_axes(signature)}
+    axes = _own_lengths(signature, reference.inputs)
     for size in dict.fromkeys((one, ODD if odd and count > max(ODD, one) else one, count)):
         batches = tuple(reference.batches(signature, size))
-        yield Case("reference", size, axes, origin, batches)
+        yield Case(REFERENCE, size, axes, origin, batches)
 
 
 def other_axes(signature: Signature) -> tuple[str, ...]:
@@ -75,14 +74,18 @@ def other_axes(signature: Signature) -> tuple[str, ...]:
     return tuple(axis for axis in signature.free_axes if axis not in firsts)
 
 
+def _own_lengths(signature: Signature, inputs: Feeds) -> dict[str, int]:
+    lengths = signature.lengths(inputs)
+    return {axis: lengths[axis] for axis in other_axes(signature)}
+
+
 def at_lengths(base: Base, inputs: Feeds, notes: list[str]) -> Iterator[Case]:
     """Give the inputs at a shorter, the shortest and a longer length of the free axes.
 
     They are cut, or repeated from their start. What is left out goes to `notes`.
     """
     signature = base.runner.signature
-    lengths = signature.lengths(inputs)
-    own = {axis: lengths[axis] for axis in other_axes(signature)}
+    own = _own_lengths(signature, inputs)
     if not own:
         return
     for axes in _other_lengths(own):
@@ -104,8 +107,7 @@ def at_edges(
 ) -> Iterator[Case]:
     """Give edge inputs at batch 1 and an odd one, at the own, shortest and longest lengths."""
     signature = base.runner.signature
-    lengths = signature.lengths(inputs)
-    own = {axis: lengths[axis] for axis in other_axes(signature)}
+    own = _own_lengths(signature, inputs)
     refused: dict[tuple[str, str], list[str]] = {}
     for batch, axes in _edge_shapes(signature, own):
         sized = at(signature, inputs, {**axes, **_batch_axis(signature, batch)})

@@ -87,6 +87,15 @@ def new_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         made.rename(target)
 
 
+def check_other(target: Path, source: Path) -> None:
+    """Raise `OutputError` where an output is the model that it is made from."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(
+            f"The output {str(target)!r} is the model itself, which is never changed: give another "
+            "--out."
+        )
+
+
 def write_text(target: Path, text: str) -> None:
     """Replace a small text file in one step."""
     with new_file(target, force=True) as path:

@@ -14,7 +14,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import FeedError, OutputError
 from edgekit.reference import Reference
 from edgekit.report import json
-from edgekit.runtime.explain import profiled_placement
+from edgekit.runtime.explain import shares
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
@@ -78,10 +78,7 @@ def infer(
         outputs = runner.run(feeds)
         placement = runner.placement
         if profile or len(placement.nodes) > 1:
-            checked = runner.signature.check(feeds)
-            fixed = {axis: size for axes in placement.fixed for axis, size in axes.items()}
-            options: RunOptions = {**run, "axes": fixed}
-            placement = profiled_placement(bundle or model, checked, variant=variant, **options)
+            placement = shares(runner, feeds, **run)
         labels = bundle.manifest.labels if bundle else ()
         return Inference(
             model=str(model),

@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.signature import format_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from edgekit.signature import Outputs
 
@@ -97,6 +97,14 @@ def compare(expected: Outputs, actual: Outputs, tolerance: Tolerance) -> tuple[O
     return tuple(
         compare_output(name, array, actual.get(name), tolerance) for name, array in expected.items()
     )
+
+
+def compare_all(
+    expected: Iterable[Outputs], actual: Iterable[Outputs], tolerance: Tolerance
+) -> tuple[OutputParity, ...]:
+    """Compare several answers, and keep the worst evidence of each output."""
+    found = [compare(want, got, tolerance) for want, got in zip(expected, actual, strict=True)]
+    return tuple(worst(outputs) for outputs in zip(*found, strict=True))
 
 
 def worst(outputs: Sequence[OutputParity]) -> OutputParity:

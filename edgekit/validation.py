@@ -21,7 +21,7 @@ from edgekit.debug.pair import Side
 from edgekit.errors import ModelError, ProviderError
 from edgekit.expected import Expected, Subject, fitting
 from edgekit.metrics import evaluate
-from edgekit.runtime.explain import profiled_placement
+from edgekit.runtime.explain import shares
 from edgekit.runtime.providers import PROVIDERS, options_by_provider
 from edgekit.runtime.runner import RunOptions
 from edgekit.runtime.session import model_file
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from edgekit.debug import Finding
     from edgekit.parity import OutputParity, Tolerance
     from edgekit.reference import Reference
-    from edgekit.runtime.placement import Placement
     from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Outputs
 
@@ -159,20 +158,9 @@ def _rows(
                 yield _refusal(subject, name, label, error)
                 continue
             if len(row.placement.nodes) > 1:
-                row = dataclasses.replace(row, placement=_shares(runner, mine[0], here))
+                placed = shares(runner, mine[0].batches[0].inputs, **here)
+                row = dataclasses.replace(row, placement=placed)
             yield _completed(subject, expected, ask, runner, row, mine, here)
-
-
-def _shares(runner: Runner, case: Case, options: RunOptions) -> Placement:
-    """Add each provider's share of the time to what runs where."""
-    feeds = runner.signature.check(case.batches[0].inputs)
-    known = runner.placement
-    axes = dict(options.get("axes") or {})
-    if known.fixed:
-        axes |= runner.signature.lengths(feeds)
-    given: RunOptions = {**options, "axes": axes}
-    found = profiled_placement(runner.path, feeds, **given)
-    return dataclasses.replace(found, fallback=known.fallback, fixed=known.fixed)
 
 
 def _cases(expected: Expected, runner: Runner, ask: _Ask) -> list[Case]:
@@ -311,11 +299,7 @@ def _check(
 
 
 def _evidence(case: Case, answers: list[Outputs], tolerance: Tolerance) -> tuple[OutputParity, ...]:
-    found = [
-        parity.compare(batch.outputs, answer, tolerance)
-        for batch, answer in zip(case.batches, answers, strict=True)
-    ]
-    return tuple(parity.worst(outputs) for outputs in zip(*found, strict=True))
+    return parity.compare_all((batch.outputs for batch in case.batches), answers, tolerance)
 
 
 def _joined(answers: list[Outputs]) -> Outputs | None:

@@ -17,6 +17,7 @@ from edgekit.bundle import Bundle
 from edgekit.cli import cli
 from edgekit.latency import Candidate, benchmark, probes, roofline
 from edgekit.report.text.latency import latency as text
+from edgekit.runtime import wire
 from edgekit.runtime.runner import open_runner
 from tests.test_latency import write_products
 
@@ -35,7 +36,7 @@ def test_the_product_is_a_model_that_onnx_and_onnxruntime_take(tmp_path: Path, s
 @given(st.integers(0, 2**63 - 1))
 def test_a_number_is_written_as_protocol_buffers_write_it(number: int) -> None:
     info = onnx.TensorShapeProto.Dimension(dim_value=number)
-    assert probes._field(1, number) == info.SerializeToString()
+    assert wire.number(1, number) == info.SerializeToString()
 
 
 def test_probes_measure_something_plausible() -> None:

@@ -160,11 +160,7 @@ def _plan(
             f"The output {str(target)!r} does not end in {beside.suffix!r}, by which onnxruntime "
             "knows the format: give another --out."
         )
-    if target.exists() and target.samefile(source):
-        raise OutputError(
-            f"The output {str(target)!r} is the model itself, which is never changed: give another "
-            "--out."
-        )
+    files.check_other(target, source)
     return _Job(source, target, origin, known, origin if out is None else None, writer)
 
 
@@ -219,7 +215,7 @@ def _compare(
     tolerance: parity.Tolerance,
 ) -> tuple[OutputParity, ...]:
     """Keep the worst sample of each output; raise `CompileError` where one is not the same."""
-    worst = _worst(expected, reopened.answers, tolerance)
+    worst = parity.compare_all(expected, reopened.answers, tolerance)
     for output in worst:
         if not output.passed:
             raise CompileError(
@@ -236,23 +232,12 @@ def _computed_in(precision: str, case: Case, answers: Sequence[Outputs]) -> str:
         return precision
     near = {
         name: all(
-            output.passed for output in _worst(case.answers, answers, parity.TOLERANCES[name])
+            output.passed
+            for output in parity.compare_all(case.answers, answers, parity.TOLERANCES[name])
         )
         for name in ("fp32", "fp16")
     }
     return "fp16" if near["fp16"] and not near["fp32"] else "fp32"
-
-
-def _worst(
-    expected: Sequence[Outputs], actual: Sequence[Outputs], tolerance: parity.Tolerance
-) -> tuple[OutputParity, ...]:
-    by_sample = [
-        parity.compare(want, got, tolerance) for want, got in zip(expected, actual, strict=True)
-    ]
-    return tuple(
-        max(outputs, key=lambda output: (not output.passed, output.max_abs_error or 0.0))
-        for outputs in zip(*by_sample, strict=True)
-    )
 
 
 def _variant_name(job: _Job) -> str:

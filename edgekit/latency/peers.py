@@ -31,13 +31,7 @@ if TYPE_CHECKING:
     from edgekit.parity import Tolerance
     from edgekit.signature import Feeds, Outputs
 
-#: What each peer is, for the help of the command.
-PEERS = {
-    "tf2onnx": "the ONNX file that tf2onnx alone writes, in onnxruntime",
-    "litert": "LiteRT with XNNPACK (extra: peers)",
-    "openvino": "OpenVINO on edgekit's file (extra: peers)",
-    "keras": "Keras itself, as a tf.function",
-}
+PEERS = tuple(engines.ENGINES)
 
 
 @dataclass(frozen=True)

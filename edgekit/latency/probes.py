@@ -1,7 +1,7 @@
 """How fast this machine multiplies and copies, and what a model asks of it; run in a child.
 
-The product is one float32 MatMul in onnxruntime, since numpy's BLAS may be slower than that; its
-file is written here byte by byte, which needs no onnx. The copy has the size of what the model has
+The product is one float32 MatMul in onnxruntime, since numpy's BLAS may be slower than that. The
+copy has the size of what the model has
 to move, so that weights which fit into a cache are compared with that cache.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.runtime.wire import model, node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,36 +102,7 @@ def _best_s(run: Callable[[], object], seconds: float) -> float:
 
 
 def product_model(side: int) -> bytes:
-    """Write an ONNX model of one MatMul: `a` and `b`, float32 (side, side) -> `y`.
-
-    Protocol buffers by hand; the numbers are the fields of onnx.proto.
-    """
-    dim = _field(1, side)
-    tensor_type = _field(1, 1) + _field(2, _field(1, dim) + _field(1, dim))  # 1: float32
-
-    def value(name: str) -> bytes:
-        return _field(1, name.encode()) + _field(2, _field(1, tensor_type))
-
-    node = _field(1, b"a") + _field(1, b"b") + _field(2, b"y") + _field(4, b"MatMul")
-    graph = (
-        _field(1, node)
-        + _field(2, b"product")
-        + _field(11, value("a"))
-        + _field(11, value("b"))
-        + _field(12, value("y"))
-    )
-    return _field(1, 8) + _field(7, graph) + _field(8, _field(2, 18))  # IR version 8, opset 18
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*groups, value))
+    """Write an ONNX model of one MatMul: `a` and `b`, float32 (side, side) -> `y`."""
+    square = (side, side)
+    product = node("MatMul", ("a", "b"), "y")
+    return model("product", (product,), {"a": square, "b": square}, {"y": square}, {})

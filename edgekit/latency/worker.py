@@ -21,7 +21,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from edgekit import errors
 from edgekit.errors import EdgekitError, ModelError, ProviderError
 from edgekit.feeds import make_feeds
 from edgekit.latency import contention, engines, probes, timing
+from edgekit.runtime import child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from edgekit.runtime.placement import Placement
     from edgekit.runtime.runner import RunOptions
     from edgekit.signature import Feeds
+
+Answer = TypeVar("Answer")
 
 # -P and the appended path: the child finds this edgekit, and no module of the user's folder.
 COMMAND = (
@@ -140,13 +143,8 @@ class Worker:
                 f"The process that times {self.label} did not answer within {within_s:g} s while "
                 f"{doing}: give a smaller batch or leave this candidate out."
             )
-        how = f"with exit code {code}"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                how = f"by signal {signal.Signals(-code).name}"
         self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip().splitlines()
-        last = f" ({words[-1].strip()[:200].rstrip('. ')})" if words else ""
+        how, last = child.how_it_ended(code), child.last_words(self._stderr.read())
         return ModelError(
             f"The process that times {self.label} ended {how} while {doing}{last}: check free "
             "memory, and that `edgekit infer` runs this model on this provider."
@@ -244,7 +242,7 @@ class _Child:
         runner = open_runner(file, **given)
         load_ns = time.perf_counter_ns() - start
         feeds = feeds or feed(runner.signature)
-        first_ns = self._keep(functools.partial(runner.run, feeds), replicas)
+        first_ns, outputs = self._keep(functools.partial(runner.run, feeds), replicas)
         if len(runner.placement.nodes) > 1:
             self._profile = functools.partial(profiled_placement, file, feeds, **given)
         return {
@@ -255,7 +253,7 @@ class _Child:
             "shared": self._profile is not None,
             "feeds": "seeded samples" if known is None else "reference inputs",
             "onnxruntime": ort.__version__,
-            "bytes": sum(array.nbytes for array in (*feeds.values(), *runner.run(feeds).values())),
+            "bytes": sum(array.nbytes for array in (*feeds.values(), *outputs.values())),
             "axes": runner.signature.lengths(feeds),
         }
 
@@ -271,8 +269,7 @@ class _Child:
         try:
             run = function(file, arrays, threads)
             load_ns = time.perf_counter_ns() - start
-            outputs = run()
-            first_ns = self._keep(run, replicas)
+            first_ns, outputs = self._keep(run, replicas)
         except EdgekitError:
             raise
         except Exception as error:  # a peer fails as it likes
@@ -281,10 +278,10 @@ class _Child:
         files.save_arrays(Path(answers), {"outputs": named})
         return {"load_ms": load_ns / 1e6, "first_run_ms": first_ns / 1e6}
 
-    def _keep(self, run: Callable[[], object], replicas: int) -> int:
-        """Run once, and remember what to run; give the nanoseconds of that run."""
+    def _keep(self, run: Callable[[], Answer], replicas: int) -> tuple[int, Answer]:
+        """Run once, and remember what to run; give the nanoseconds of that run, and its answer."""
         begun = time.perf_counter_ns()
-        run()
+        answer = run()
         first_ns = time.perf_counter_ns() - begun
         self._run, self._replicas = run, replicas
         if replicas > 1:
@@ -292,7 +289,7 @@ class _Child:
             self._threads = ThreadPoolExecutor(replicas)
         # As timeit does: a collection in the middle of a run is not the model's latency.
         gc.disable()
-        return first_ns
+        return first_ns, answer
 
     def warm(self, *, limit_ms: float) -> dict[str, Any]:
         """Run until steady, at most `limit_ms`."""
@@ -371,12 +368,12 @@ def main() -> None:
     # Provider libraries print to stdout: send that to stderr and keep the pipe for replies.
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    child = _Child()
+    served = _Child()
     with pipe:
         for line in sys.stdin:
             request = json.loads(line)
             try:
-                reply = getattr(child, request.pop("do"))(**request)
+                reply = getattr(served, request.pop("do"))(**request)
             except EdgekitError as error:
                 reply = {"error": _describe(error)}
             pipe.write(json.dumps(reply) + "\n")

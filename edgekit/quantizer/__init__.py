@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.bundle import Bundle, FileEntry, Variant
-from edgekit.errors import FeedError, ModelError, OutputError, QuantizeError
+from edgekit.errors import FeedError, ModelError, QuantizeError
 from edgekit.filesize import model_bytes
 from edgekit.quantizer import recipes
 from edgekit.quantizer.apply import Applied, apply
@@ -126,11 +126,7 @@ def _plan(model: str | Path | Bundle, recipe: Recipe, out: str | Path | None) ->
     else:
         beside = source.with_name(f"{source.stem}.{recipe.variant}.onnx")
         target = beside if out is None else Path(out)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise OutputError(
-            f"The output {str(target)!r} is the model itself, which is never changed: give another "
-            "--out."
-        )
+    files.check_other(target, source)
     return _Job(recipe, source, target, origin, origin if out is None else None)
 
 

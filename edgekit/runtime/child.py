@@ -47,9 +47,15 @@ def call(function: str, *args: Any, timeout_s: float) -> Any:
     if ended.stdout:
         with contextlib.suppress(ValueError):
             return json.loads(ended.stdout)
-    words = ended.stderr.decode(errors="replace").strip().splitlines()
-    last = f" ({words[-1].strip()[:200].rstrip('. ')})" if words else ""
-    raise ChildError(f"ended {how_it_ended(ended.returncode)}{last}", hung=False)
+    raise ChildError(
+        f"ended {how_it_ended(ended.returncode)}{last_words(ended.stderr)}", hung=False
+    )
+
+
+def last_words(stderr: bytes) -> str:
+    """Give the last line that a process complained with, in brackets, or nothing."""
+    words = stderr.decode(errors="replace").strip().splitlines()
+    return f" ({words[-1].strip()[:200].rstrip('. ')})" if words else ""
 
 
 def how_it_ended(code: int) -> str:

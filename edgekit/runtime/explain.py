@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from edgekit.errors import EdgekitError, ModelError, ProviderError
 from edgekit.runtime import providers
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgekit.bundle import Bundle
+    from edgekit.runtime.runner import Runner, RunOptions
     from edgekit.signature import Feeds
 
 #: Runs that a profile of times covers, after one that is left out.
@@ -117,6 +118,20 @@ def profiled_placement(
         unplaced = unplaced_nodes(opened.session, plan.rows, profile.types)
     fixed = (dict(axes),) if axes else ()
     return replace(opened.placement, unplaced=unplaced, fixed=fixed, time=profile.time)
+
+
+def shares(runner: Runner, feeds: Mapping[str, Any], **options: Unpack[RunOptions]) -> Placement:
+    """Add each provider's share of the time in a feed to what a runner's placement says.
+
+    `options` are those that the runner was opened with.
+    """
+    known, checked = runner.placement, runner.signature.check(feeds)
+    axes = dict(options.get("axes") or {})
+    if known.fixed:
+        axes |= runner.signature.lengths(checked)
+    given: RunOptions = {**options, "axes": axes}
+    found = profiled_placement(runner.path, checked, **given)
+    return replace(found, fallback=known.fallback, fixed=known.fixed)
 
 
 def _sampled(plan: Plan, axes: Mapping[str, int] | None) -> tuple[Any, Profile]:

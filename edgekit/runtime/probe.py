@@ -150,7 +150,7 @@ def plugin_devices(row: Provider) -> list[Any]:
     if not devices:
         raise ProviderError(
             f"The provider {row.alias!r} finds no device on this machine",
-            row.device_fix or f"run it where there is one ({row.hardware})",
+            row.without_device,
             step="device",
         )
     return devices[:1] if row.one_device else devices
@@ -242,6 +242,6 @@ def _check_driver(row: Provider, driver: str) -> None:
         what = "no NVIDIA device" if code == 100 else f"an NVIDIA driver that fails (code {code})"
         raise ProviderError(
             f"The provider {row.alias!r} finds {what} (cuInit in {driver!r})",
-            str(row.device_fix),
+            row.without_device,
             step="device",
         )

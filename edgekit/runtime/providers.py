@@ -62,6 +62,11 @@ class Provider:
     rest: str | None = None
     licence: str | None = None
 
+    @property
+    def without_device(self) -> str:
+        """What to do where no device is found."""
+        return self.device_fix or f"run it where there is one ({self.hardware})"
+
 
 def _pip(extra: str) -> str:
     return f"pip install 'edgekit-onnx[{extra}]'"

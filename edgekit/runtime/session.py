@@ -326,7 +326,7 @@ def _placement_errors(plan: Plan, axes: Mapping[str, int] | None) -> Iterator[No
         if any(words in reason for words in _NO_DEVICE):
             raise ProviderError(
                 f"The provider {row.alias!r} finds no device on this machine ({reason})",
-                row.device_fix or f"run it where there is one ({row.hardware})",
+                row.without_device,
                 step="device",
             ) from error
         raise ProviderError(

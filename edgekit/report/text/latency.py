@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgekit.latency.contention import OTHERS
 from edgekit.latency.gate import longer
 from edgekit.latency.percentiles import runs_needed
 from edgekit.latency.results import counted, labelled
@@ -154,7 +155,3 @@ def conditions(found: dict[str, Any]) -> list[str]:
     if found["drifted"]:
         lines.append(f"Drift: the p50 changed by {found['drift']:+.0%} while measuring.")
     return lines
-
-
-#: The part of all cores from which on others' work is worth a word.
-OTHERS = 0.10
