@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from edgekit import bundle as bundles
 from edgekit import latency
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgekit.latency import Latency, LatencyReport, Ratio
-    from edgekit.quantizer import Quantized
+    from edgekit.quantizer import Quantized, QuantizeOptions
     from edgekit.verdicts import ParityReport, VariantParity
 
     Progress = Callable[[float, str], None]
@@ -67,16 +67,15 @@ def quantize_and_compare(
     recipe: str,
     *,
     out: Path | None = None,
-    calibration: Path | None = None,
-    exclude: Sequence[str] = (),
     bench: bool = True,
     force: bool = False,
     progress: Progress | None = None,
+    **options: Unpack[QuantizeOptions],
 ) -> Comparison:
     """Quantise a bundle or an `.onnx` file, and set the result beside float."""
     if progress:
         progress(0.0, f"quantizing {model} with {recipe}")
-    made = quantize(model, recipe, out=out, calibration=calibration, exclude=exclude, force=force)
+    made = quantize(model, recipe, out=out, force=force, **options)
     return compare([made], model, bench=bench, progress=progress)
 
 

@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 COMMANDS = {
     "train": "edgekit.cli.build",
     "export": "edgekit.cli.build",
-    "quantize": "edgekit.cli.build",
+    "quantize": "edgekit.cli.quantize",
     "compile": "edgekit.cli.compile",
     "run": "edgekit.cli.whole",
     "infer": "edgekit.cli.device",

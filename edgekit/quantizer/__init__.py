@@ -6,10 +6,10 @@ model's, and run on a sample. The float file is never changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -24,15 +24,27 @@ from edgekit.quantizer.recipes import RECIPES, Recipe
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Signature
 
-__all__ = ["RECIPES", "Quantized", "Recipe", "quantize"]
+__all__ = ["RECIPES", "QuantizeOptions", "Quantized", "Recipe", "quantize"]
 
 #: Samples of calibration data that are used at most.
 SAMPLES = 256
+
+
+class QuantizeOptions(TypedDict, total=False):
+    """How a recipe is applied: the keywords of `quantize` that others pass on to it.
+
+    `calibration` are inputs of the model, one row a sample: a mapping of arrays by input name, an
+    `.npz` of such, a `.npy` for a model of one input, or a folder of these; a bundle's own
+    calibration data is used where there is none. At most `samples` rows are read. `exclude` names
+    nodes, or layers by a part of their nodes' path, that stay float.
+    """
+
+    calibration: str | Path | Mapping[str, Any] | None
+    samples: int
+    exclude: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class _Job:
     """What to read and where to write; `bundle` is set where it gets the result as a variant."""
 
     recipe: Recipe
+    variant: str
     source: Path
     target: Path
     origin: Bundle | None
@@ -73,41 +86,43 @@ def quantize(
     recipe: str = "int8",
     *,
     out: str | Path | None = None,
-    calibration: str | Path | Mapping[str, Any] | None = None,
-    samples: int = SAMPLES,
-    exclude: Sequence[str] = (),
+    variant: str | None = None,
     force: bool = False,
+    **options: Unpack[QuantizeOptions],
 ) -> Quantized:
     """Quantise a bundle's float variant, or any `.onnx` file, by a recipe's name.
 
     Without `out` a bundle gets the result as a variant and a file gets it beside itself
-    (`model.onnx`: `model.int8.onnx`). `calibration` are inputs of the model, one row a sample: a
-    mapping of arrays by input name, an `.npz` of such, a `.npy` for a model of one input, or a
-    folder of these; a bundle's own calibration data is used where there is none. At most `samples`
-    rows are read. `exclude` names nodes, or layers by a part of their nodes' path, that stay float.
+    (`model.onnx`: `model.int8.onnx`), under the recipe's variant name or the one given.
+    `QuantizeOptions` says what else may be given.
 
     Raises `QuantizeError` for a recipe that does not apply, calibration data of another range than
     the reference inputs or a result that fails its checks; `FeedError` for calibration data that
     does not fit the signature; `OutputError` for an existing output. Nothing is written then.
     """
+    samples = options.get("samples", SAMPLES)
     if samples < 1:
         raise ValueError(f"samples is {samples}, expected at least 1")
-    job = _plan(model, recipes.resolve(recipe), out)
+    job = _plan(model, recipes.resolve(recipe), variant, out)
     files.check_free(job.target, force=force)
     with open_runner(job.source) as runner:
-        data, count, sample = _prepare_data(job, runner.signature, calibration, samples)
+        data, count, sample = _prepare_data(
+            job, runner.signature, options.get("calibration"), samples
+        )
         with files.new_file(job.target, force=force) as made:
             work = made.with_name("edgekit-work")
             work.mkdir()
-            applied = apply(
-                job.recipe, job.source, made, work, calibration=data, exclude=tuple(exclude)
-            )
+            exclude = tuple(options.get("exclude", ()))
+            applied = apply(job.recipe, job.source, made, work, calibration=data, exclude=exclude)
             notes = [*applied.notes, *_check(job, runner, made, sample)]
     return _result(job, applied, notes, count)
 
 
-def _plan(model: str | Path | Bundle, recipe: Recipe, out: str | Path | None) -> _Job:
-    name = f"model.{recipe.variant}.onnx"
+def _plan(
+    model: str | Path | Bundle, recipe: Recipe, variant: str | None, out: str | Path | None
+) -> _Job:
+    variant = variant or recipe.variant
+    name = f"model.{variant}.onnx"
     if isinstance(model, Bundle):
         origin: Bundle | None = model
         source = model.path
@@ -124,10 +139,10 @@ def _plan(model: str | Path | Bundle, recipe: Recipe, out: str | Path | None) ->
         source = origin.file(floats[0].file)
         target = origin.path / name if out is None else Path(out)
     else:
-        beside = source.with_name(f"{source.stem}.{recipe.variant}.onnx")
+        beside = source.with_name(f"{source.stem}.{variant}.onnx")
         target = beside if out is None else Path(out)
     files.check_other(target, source)
-    return _Job(recipe, source, target, origin, origin if out is None else None)
+    return _Job(recipe, variant, source, target, origin, origin if out is None else None)
 
 
 def _prepare_data(
@@ -202,7 +217,7 @@ def _result(job: _Job, applied: Applied, notes: list[str], count: int | None) ->
     if bundle is not None:
         bundle = bundle.add(
             Variant(
-                job.recipe.variant,
+                job.variant,
                 FileEntry.of(job.target),
                 job.recipe.precision,
                 job.recipe.name,
@@ -218,6 +233,6 @@ def _result(job: _Job, applied: Applied, notes: list[str], count: int | None) ->
         quantized_ops=applied.counts,
         notes=tuple(notes),
         calibration_samples=count,
-        variant=job.recipe.variant if bundle is not None else None,
+        variant=job.variant if bundle is not None else None,
         bundle=bundle,
     )
