@@ -42,7 +42,7 @@ from edgekit.parity import sqnr_db
 from edgekit.quantizer import RECIPES
 
 MODELS = ("cnn", "transformer4", "bert4", "MobileNetV2", "ResNet50")
-SAMPLES, HELD_OUT = 16, 4
+SAMPLES, HELD_OUT = 8, 4
 
 
 class Files:
