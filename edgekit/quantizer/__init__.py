@@ -20,7 +20,7 @@ from edgekit.filesize import model_bytes
 from edgekit.quantizer import recipes
 from edgekit.quantizer.apply import Applied, apply
 from edgekit.quantizer.calibration import Calibration, check_range, ranges_of
-from edgekit.quantizer.recipes import RECIPES, Recipe
+from edgekit.quantizer.recipes import RECIPES, Recipe, Settings
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def quantize(
         with files.new_file(job.target, force=force) as made:
             work = made.with_name("edgekit-work")
             work.mkdir()
-            exclude = tuple(options.get("exclude", ()))
-            applied = apply(job.recipe, job.source, made, work, calibration=data, exclude=exclude)
+            settings = Settings(exclude=tuple(options.get("exclude", ())))
+            applied = apply(job.recipe, job.source, made, work, calibration=data, settings=settings)
             notes = [*applied.notes, *_check(job, runner, made, sample)]
     return _result(job, applied, notes, count)
 

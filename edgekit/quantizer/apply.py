@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.quantizer.calibration import Calibration
-    from edgekit.quantizer.recipes import Recipe
+    from edgekit.quantizer.recipes import Recipe, Settings
 
 QUANTISED = ("DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
 CONTROL_FLOW = ("If", "Loop", "Scan")
@@ -38,7 +38,7 @@ def apply(
     work: Path,
     *,
     calibration: Calibration | None,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Applied:
     """Write the quantised form of `source` to `target`, with `work` for files on the way.
 
@@ -46,17 +46,17 @@ def apply(
     """
     model = graph.load(source)
     graph.name_nodes(model)
-    _check_exclude(model, exclude, source)
+    _check_exclude(model, settings.exclude, source)
     plain = work / "float.onnx"
     graph.save(model, plain)
     if recipe.precision == "fp16":
-        return _fp16(recipe, model, plain, target, exclude)
+        return _fp16(recipe, model, plain, target, settings)
     if graph.count(model, QUANTISED):
         raise QuantizeError(
             f"The model {str(source)!r} is quantised already: give the float model that it was "
             "made from."
         )
-    return _int8(recipe, model, plain, target, calibration=calibration, exclude=exclude)
+    return _int8(recipe, model, plain, target, calibration=calibration, settings=settings)
 
 
 def _int8(
@@ -66,7 +66,7 @@ def _int8(
     target: Path,
     *,
     calibration: Calibration | None,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Applied:
     if graph.opset(source) < recipe.min_opset:
         graph.raise_opset(plain, plain, recipe.min_opset)
@@ -75,9 +75,9 @@ def _int8(
     model = graph.load(prepared)
     graph.name_nodes(model)
     graph.plain_gemms(model)
-    core = choose.candidates(model, recipe, exclude)
+    core = choose.candidates(model, recipe, settings.exclude)
     if not core:
-        raise _nothing(recipe, model, exclude)
+        raise _nothing(recipe, model, settings.exclude)
     counts = _counts(model, recipe, core)
     notes = _left_in_float(model, recipe)
     quantised = plain.with_name("quantised.onnx")
@@ -91,11 +91,11 @@ def _int8(
         )
     elif recipe.whole:
         graph.save(model, prepared)
-        left_out = [n.name for n in model.graph if any(choose.matches(n.name, e) for e in exclude)]
+        left_out = _excluded(model, settings)
         tools.run_npu(prepared, quantised, Reader(calibration), exclude=left_out, recipe=recipe)
         result = graph.load(quantised)
     else:
-        result = _static(recipe, model, core, prepared, quantised, calibration, exclude)
+        result = _static(recipe, model, core, prepared, quantised, calibration, settings)
     graph.finish(result, source, recipe)
     graph.save(result, target)
     return Applied(counts, tuple(notes), graph.opset(result))
@@ -108,9 +108,9 @@ def _static(
     prepared: Path,
     quantised: Path,
     calibration: Calibration,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Any:
-    travel = choose.travellers(model, core, recipe, exclude)
+    travel = choose.travellers(model, core, recipe, settings.exclude)
     floats = choose.float_results(core, travel)
     graph.part_biases(model, core)
     graph.save(model, prepared)
@@ -128,13 +128,9 @@ def _static(
     return result
 
 
-def _fp16(
-    recipe: Recipe, source: Any, plain: Path, target: Path, exclude: Sequence[str]
-) -> Applied:
+def _fp16(recipe: Recipe, source: Any, plain: Path, target: Path, settings: Settings) -> Applied:
     notes = _clamped(source)
-    blocked = [
-        node.name for node in source.graph if any(choose.matches(node.name, e) for e in exclude)
-    ]
+    blocked = _excluded(source, settings)
     halved = plain.with_name("halved.onnx")
     failure: QuantizeError | None = None
     for keep in ((), CONTROL_FLOW):
@@ -152,6 +148,14 @@ def _fp16(
             notes.append("what is inside of loops and branches stays in float")
         return Applied(counts, tuple(notes), graph.opset(result))
     raise failure or AssertionError("no attempt was made")
+
+
+def _excluded(model: Any, settings: Settings) -> list[str]:
+    return [
+        node.name
+        for node in model.graph
+        if any(choose.matches(node.name, name) for name in settings.exclude)
+    ]
 
 
 def _counts(model: Any, recipe: Recipe, core: Sequence[Any]) -> dict[str, tuple[int, int]]:

@@ -59,6 +59,16 @@ class Recipe:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a recipe is applied to one model.
+
+    `exclude` names nodes, or layers by a part of their nodes' path, that stay float.
+    """
+
+    exclude: tuple[str, ...] = ()
+
+
 _DYNAMIC = Recipe(
     name="dynamic-int8",
     variant="int8-dynamic",
