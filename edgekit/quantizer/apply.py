@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
 from edgekit.quantizer import choose, graph, tools
-from edgekit.quantizer.calibration import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +91,14 @@ def _int8(
     elif recipe.whole:
         graph.save(model, prepared)
         left_out = _excluded(model, settings)
-        tools.run_npu(prepared, quantised, Reader(calibration), exclude=left_out, recipe=recipe)
+        tools.run_npu(
+            prepared,
+            quantised,
+            calibration,
+            settings.method,
+            exclude=left_out,
+            recipe=recipe,
+        )
         result = graph.load(quantised)
     else:
         result = _static(recipe, model, core, prepared, quantised, calibration, settings)
@@ -118,7 +124,8 @@ def _static(
     tools.run_static(
         prepared,
         quantised,
-        Reader(calibration),
+        calibration,
+        settings.method,
         op_types=sorted({node.op_type for node in nodes}),
         nodes=[node.name for node in nodes],
         recipe=recipe,

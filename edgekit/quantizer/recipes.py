@@ -63,10 +63,12 @@ class Recipe:
 class Settings:
     """How a recipe is applied to one model.
 
-    `exclude` names nodes, or layers by a part of their nodes' path, that stay float.
+    `exclude` names nodes, or layers by a part of their nodes' path, that stay float. `method` is
+    how the calibration chooses ranges (`ranges.METHODS`).
     """
 
     exclude: tuple[str, ...] = ()
+    method: str = "minmax"
 
 
 _DYNAMIC = Recipe(
