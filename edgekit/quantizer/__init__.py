@@ -6,7 +6,8 @@ model's, and run on a sample. The float file is never changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -16,24 +17,27 @@ from edgekit import files
 from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.errors import FeedError, ModelError, QuantizeError
 from edgekit.filesize import model_bytes
-from edgekit.quantizer import guards, ranges, recipes, sources
-from edgekit.quantizer.apply import Applied, apply
+from edgekit.quantizer import damage, guards, ranges, recipes, sources
+from edgekit.quantizer.apply import PREPARED, Applied, apply
 from edgekit.quantizer.calibration import Calibration
 from edgekit.quantizer.recipes import RECIPES, Recipe, Settings
 from edgekit.runtime.runner import open_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edgekit.quantizer.guards import InputRange
     from edgekit.quantizer.sources import Source
     from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Signature
+    from edgekit.verdicts import Failure
 
 __all__ = ["RECIPES", "QuantizeOptions", "Quantized", "Recipe", "quantize"]
 
 #: Samples of calibration data that are used at most.
 SAMPLES = 256
+#: Held-out samples that a quantised file's ranges are tried on.
+HELD_OUT = 64
 #: The source of data that a bundle carries.
 BUNDLED = "the bundle's calibration.npz"
 
@@ -45,13 +49,17 @@ class QuantizeOptions(TypedDict, total=False):
     a sample, a file or folder of such, a folder of pictures for a bundle with image preprocessing,
     or code that gives them, as a generator or as `module:function`; a bundle's own calibration data
     is used where there is none. At most `samples` rows are read. `method` chooses the ranges of
-    activations from it: minmax, entropy or percentile. `exclude` names nodes, or layers by a part
-    of their nodes' path, that stay float.
+    activations from it: minmax, entropy or percentile. `equalize` scales channels of very different
+    size to one before their weights are rounded, `correct_bias` takes the mean error of every
+    channel from its bias: both are for recipes that calibrate. `exclude` names nodes, or layers by
+    a part of their nodes' path, that stay float.
     """
 
     calibration: Source | None
     samples: int
     method: str
+    equalize: bool
+    correct_bias: bool
     exclude: Sequence[str]
 
 
@@ -74,8 +82,9 @@ class Quantized:
 
     `quantized_ops` is `{op type: (done, total)}` over the operators that the recipe is for, loops
     and branches included; sizes are in bytes, external weights included; `calibration` is None
-    where the recipe needs none. `variant` and `bundle` (as it is after the variant was added) are
-    None for a plain file.
+    where the recipe needs none. `failures` are named in `damage` and `guards`: the file is there,
+    and loses more than 8 bits have to. `variant` and `bundle` (as it is after the variant was
+    added) are None for a plain file.
     """
 
     path: Path
@@ -86,6 +95,7 @@ class Quantized:
     quantized_ops: dict[str, tuple[int, int]]
     notes: tuple[str, ...]
     calibration: Calibrated | None = None
+    failures: tuple[Failure, ...] = ()
     variant: str | None = None
     bundle: Bundle | None = None
 
@@ -125,10 +135,7 @@ def quantize(
     if samples < 1:
         raise ValueError(f"samples is {samples}, expected at least 1")
     job = _plan(model, recipes.resolve(recipe), variant, out)
-    settings = Settings(
-        exclude=tuple(options.get("exclude", ())),
-        method=ranges.check_method(options.get("method", "minmax")),
-    )
+    settings = _settings(job.recipe, options)
     files.check_free(job.target, force=force)
     with open_runner(job.source) as runner, files.new_file(job.target, force=force) as made:
         work = made.with_name("edgekit-work")
@@ -139,7 +146,32 @@ def quantize(
             job.recipe, job.source, made, work, calibration=data.source, settings=settings
         )
         notes = [*applied.notes, *_check(job, runner, made, data.sample)]
-    return _result(job, applied, notes, data.about)
+        failures = guards.check_reference(job.origin) if job.origin else []
+        if data.source is not None:
+            feeds, where = _held_out(job, data.source)
+            lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
+            failures, notes = failures + lost, notes + noted
+    return _result(job, applied, notes, failures, data.about)
+
+
+def _settings(recipe: Recipe, options: QuantizeOptions) -> Settings:
+    """Check the options of a recipe; raises `QuantizeError` for one that it has no use for."""
+    method = ranges.check_method(options.get("method", "minmax"))
+    equalized, corrected = options.get("equalize", False), options.get("correct_bias", False)
+    asked = {"--method": method != "minmax", "--equalize": equalized, "--correct-bias": corrected}
+    unused = ", ".join(option for option, given in asked.items() if given)
+    if unused and not recipe.needs_calibration:
+        fitting = ", ".join(repr(r.name) for r in RECIPES.values() if r.needs_calibration)
+        raise QuantizeError(
+            f"The recipe {recipe.name!r} does not calibrate and {unused} was given: leave it out, "
+            f"or use one of {fitting}."
+        )
+    return Settings(
+        exclude=tuple(options.get("exclude", ())),
+        method=method,
+        equalize=equalized,
+        correct_bias=corrected,
+    )
 
 
 def _plan(
@@ -205,6 +237,18 @@ def _prepare_data(
     return _Data(data, Calibrated(name, count, method, inputs), first)
 
 
+def _held_out(job: _Job, calibration: Calibration) -> tuple[Iterator[Feeds], str]:
+    """Give inputs that the ranges were not made of, where there are some, one sample a time."""
+    kinds = ("reference", "evaluation")
+    groups = [inputs for kind in kinds if (inputs := _inputs(job.origin, kind))]
+    if not groups:
+        data = replace(calibration, samples=min(HELD_OUT, calibration.samples))
+        return data.batches(1), "the calibration data"
+    signature = calibration.signature
+    held_out = [Calibration(signature, inputs, HELD_OUT).batches(1) for inputs in groups]
+    return itertools.chain.from_iterable(held_out), "the reference and held-out inputs"
+
+
 def _inputs(bundle: Bundle | None, kind: str) -> Feeds | None:
     groups = bundle.data(kind) if bundle is not None else None
     return groups.get("inputs") if groups else None
@@ -246,7 +290,11 @@ def _check(job: _Job, runner: Runner, made: Path, sample: Feeds | None) -> list[
 
 
 def _result(
-    job: _Job, applied: Applied, notes: list[str], calibrated: Calibrated | None
+    job: _Job,
+    applied: Applied,
+    notes: list[str],
+    failures: list[Failure],
+    calibrated: Calibrated | None,
 ) -> Quantized:
     size, float_size = job.target.stat().st_size, model_bytes(job.source)
     if size >= float_size:
@@ -271,6 +319,7 @@ def _result(
         quantized_ops=applied.counts,
         notes=tuple(notes),
         calibration=calibrated,
+        failures=tuple(failures),
         variant=job.variant if bundle is not None else None,
         bundle=bundle,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import choose, graph, tools
+from edgekit.quantizer import bias, choose, graph, tools
+from edgekit.quantizer.equalize import equalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edgekit.quantizer.recipes import Recipe, Settings
 
 QUANTISED = ("DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
+#: The float file in the work folder that a recipe rounds: folded, fused, perhaps equalised.
+PREPARED = "prepared.onnx"
 CONTROL_FLOW = ("If", "Loop", "Scan")
 #: What fp16 can say: its smallest positive and its largest number.
 FP16_TINY, FP16_MAX = 5.96e-08, 65504.0
@@ -69,16 +72,19 @@ def _int8(
 ) -> Applied:
     if graph.opset(source) < recipe.min_opset:
         graph.raise_opset(plain, plain, recipe.min_opset)
-    prepared = plain.with_name("prepared.onnx")
+    prepared = plain.with_name(PREPARED)
     tools.preprocess(plain, prepared)
     model = graph.load(prepared)
     graph.name_nodes(model)
     graph.plain_gemms(model)
+    notes = equalize(model) if settings.equalize else []
     core = choose.candidates(model, recipe, settings.exclude)
     if not core:
         raise _nothing(recipe, model, settings.exclude)
     counts = _counts(model, recipe, core)
-    notes = _left_in_float(model, recipe)
+    notes += _left_in_float(model, recipe)
+    if settings.correct_bias:
+        bias.add_biases(model, core)
     quantised = plain.with_name("quantised.onnx")
     if calibration is None:
         graph.save(model, prepared)
@@ -102,6 +108,8 @@ def _int8(
         result = graph.load(quantised)
     else:
         result = _static(recipe, model, core, prepared, quantised, calibration, settings)
+    if settings.correct_bias and calibration is not None:
+        notes += bias.correct(prepared, result, [node.name for node in core], calibration)
     graph.finish(result, source, recipe)
     graph.save(result, target)
     return Applied(counts, tuple(notes), graph.opset(result))

@@ -1,14 +1,17 @@
-"""Guards: data in another range than the model's inputs is refused before anything is made."""
+"""Guards of the data: another range is refused, a reference that proves nothing is named."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit import parity
 from edgekit.errors import QuantizeError
 from edgekit.quantizer.calibration import ranges_of
+from edgekit.verdicts import Failure
 
 if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
     from edgekit.quantizer.calibration import Ranges
     from edgekit.signature import Feeds
 
@@ -107,3 +110,27 @@ def _mismatch(
         f"where {whose} from {expected[0]:g} to {expected[1]:g}: give data prepared as the model's "
         "inputs are."
     )
+
+
+def check_reference(bundle: Bundle) -> list[Failure]:
+    """Give a failure, `degenerate`, for a reference or held-out data that proves nothing."""
+    outputs = (bundle.data("reference") or {}).get("outputs", {})
+    found = []
+    same = [
+        parity.compare_output(name, x, x, parity.Tolerance(None)) for name, x in outputs.items()
+    ]
+    if same and all(output.degenerate for output in same):
+        detail = (
+            "every sample has the same answer, so it proves nothing; give other reference inputs"
+        )
+        found.append(Failure("degenerate", "the reference", detail))
+    targets = (bundle.data("evaluation") or {}).get("targets", {}).get("")
+    if targets is None or targets.dtype.kind not in "iub":
+        return found
+    if len(targets) > 1 and (targets == targets[:1]).all():
+        detail = (
+            f"all {len(targets)} samples are of one class, so the metric proves nothing; "
+            "give held-out data of several"
+        )
+        found.append(Failure("degenerate", "the held-out data", detail))
+    return found

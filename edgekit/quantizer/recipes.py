@@ -64,11 +64,14 @@ class Settings:
     """How a recipe is applied to one model.
 
     `exclude` names nodes, or layers by a part of their nodes' path, that stay float. `method` is
-    how the calibration chooses ranges (`ranges.METHODS`).
+    how the calibration chooses ranges (`ranges.METHODS`). `equalize` and `correct_bias` turn on
+    what the modules of these names do, for recipes that calibrate.
     """
 
     exclude: tuple[str, ...] = ()
     method: str = "minmax"
+    equalize: bool = False
+    correct_bias: bool = False
 
 
 _DYNAMIC = Recipe(
