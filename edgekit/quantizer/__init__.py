@@ -145,8 +145,8 @@ def quantize(
         applied = apply(
             job.recipe, job.source, made, work, calibration=data.source, settings=settings
         )
-        notes = [*applied.notes, *_check(job, runner, made, data.sample)]
-        failures = guards.check_reference(job.origin) if job.origin else []
+        failures, notes = guards.check_reference(job.origin) if job.origin else ([], [])
+        notes = [*applied.notes, *_check(job, runner, made, data.sample), *notes]
         if data.source is not None:
             feeds, where = _held_out(job, data.source)
             lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
