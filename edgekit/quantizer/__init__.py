@@ -39,12 +39,14 @@ class QuantizeOptions(TypedDict, total=False):
     `calibration` are inputs of the model, one row a sample: a mapping of arrays by input name, an
     `.npz` of such, a `.npy` for a model of one input, or a folder of these; a bundle's own
     calibration data is used where there is none. At most `samples` rows are read. `exclude` names
-    nodes, or layers by a part of their nodes' path, that stay float.
+    nodes, or layers by a part of their nodes' path, that stay float. `form` is one of a recipe's
+    forms (`recipes.py`), None its default.
     """
 
     calibration: str | Path | Mapping[str, Any] | None
     samples: int
     exclude: Sequence[str]
+    form: str | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def quantize(
         with files.new_file(job.target, force=force) as made:
             work = made.with_name("edgekit-work")
             work.mkdir()
-            settings = Settings(exclude=tuple(options.get("exclude", ())))
+            settings = Settings(tuple(options.get("exclude", ())), options.get("form"))
             applied = apply(job.recipe, job.source, made, work, calibration=data, settings=settings)
             notes = [*applied.notes, *_check(job, runner, made, sample)]
     return _result(job, applied, notes, count)
