@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import choose, graph, masks, stored, tools
-from edgekit.quantizer.calibration import Reader
+from edgekit.quantizer import bias, choose, graph, masks, stored, tools
+from edgekit.quantizer.equalize import equalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgekit.quantizer.calibration import Calibration
     from edgekit.quantizer.recipes import Recipe, Settings
 
+#: The float file in the work folder that a recipe rounds: folded, fused, perhaps equalised.
+PREPARED = "prepared.onnx"
 CONTROL_FLOW = ("If", "Loop", "Scan")
 #: What fp16 can say: its smallest positive and its largest number.
 FP16_TINY, FP16_MAX = 5.96e-08, 65504.0
@@ -78,17 +80,22 @@ def _int8(job: _Job) -> Applied:
     recipe, exclude = job.recipe, job.settings.exclude
     if graph.opset(job.source) < recipe.min_opset:
         graph.raise_opset(job.plain, job.plain, recipe.min_opset)
-    prepared = job.plain.with_name("prepared.onnx")
+    prepared = job.plain.with_name(PREPARED)
     tools.preprocess(job.plain, prepared)
     model = graph.load(prepared)
     graph.name_nodes(model)
     graph.plain_gemms(model)
+    notes = equalize(model) if job.settings.equalize else []
     core = choose.candidates(model, recipe, exclude)
     if not core:
         raise _nothing(recipe, model, exclude)
     counts = _counts(model, recipe, core)
-    notes = _left_in_float(model, job)
+    notes += _left_in_float(model, job)
+    if job.settings.correct_bias:
+        bias.add_biases(model, core)
     result = _MAKERS[recipe.tool](job, model, core, prepared)
+    if job.settings.correct_bias and job.calibration is not None:
+        notes += bias.correct(prepared, result, [node.name for node in core], job.calibration)
     kept = stored.store(result, recipe.stored, exclude)
     notes += _kept(kept)
     if recipe.tool == "dynamic":
@@ -119,7 +126,12 @@ def _npu(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     masks.bound(model)
     graph.save(model, prepared)
     tools.run_npu(
-        prepared, quantised, _reader(job), exclude=_excluded(model, job.settings), recipe=job.recipe
+        prepared,
+        quantised,
+        _calibration(job),
+        job.settings.method,
+        exclude=_excluded(model, job.settings),
+        recipe=job.recipe,
     )
     return graph.load(quantised)
 
@@ -135,7 +147,8 @@ def _static(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     tools.run_static(
         prepared,
         quantised,
-        _reader(job),
+        _calibration(job),
+        job.settings.method,
         op_types=sorted({node.op_type for node in nodes}),
         nodes=[node.name for node in nodes],
         recipe=recipe,
@@ -147,10 +160,10 @@ def _static(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     return result
 
 
-def _reader(job: _Job) -> Reader:
+def _calibration(job: _Job) -> Calibration:
     if job.calibration is None:
         raise ValueError(f"the recipe {job.recipe.name} was given no calibration data")
-    return Reader(job.calibration)
+    return job.calibration
 
 
 _MAKERS = {"dynamic": _dynamic, "static": _static, "npu": _npu}

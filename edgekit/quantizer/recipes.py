@@ -90,11 +90,16 @@ class Settings:
     """How a recipe is applied to one model.
 
     `exclude` names nodes, or layers by a part of their nodes' path, that stay float. `form` is one
-    of the recipe's forms, None its default.
+    of the recipe's forms, None its default. `method` is how the calibration chooses ranges
+    (`ranges.METHODS`). `equalize` and `correct_bias` turn on what the modules of these names do,
+    for recipes that calibrate.
     """
 
     exclude: tuple[str, ...] = ()
     form: str | None = None
+    method: str = "minmax"
+    equalize: bool = False
+    correct_bias: bool = False
 
     def check(self, recipe: Recipe) -> None:
         """Raise `QuantizeError` where the recipe has no such form, or wants exclusions."""
