@@ -34,10 +34,11 @@ WORDS = ("labels", "metric", "preprocessing", "task")
 class Companions(TypedDict, total=False):
     """The keywords of `export` for what a manifest and a bundle hold beside the model.
 
-    `labels` name the classes of the last axis of the first output. `preprocessing` is one of the
-    kinds of `edgekit.preprocess`. `calibration` are inputs by name, one row a sample, to quantise
-    with; `evaluation` are held-out inputs by name and their `targets`, scored by `metric`
-    (`accuracy`, `row_accuracy`, `token_accuracy`, `mean_iou`). `task` is a word of the user's.
+    `labels` name the classes: of a model with one output, those of its last axis. `preprocessing`
+    is one of the kinds of `edgekit.preprocess`. `calibration` are inputs by name, one row a sample,
+    to quantise with; `evaluation` are held-out inputs by name and their `targets`, scored by
+    `metric` (`accuracy`, `row_accuracy`, `token_accuracy`, `mean_iou`). `task` is a word of the
+    user's.
     """
 
     labels: Sequence[str] | None
@@ -135,10 +136,15 @@ def _check_words(source: Source, about: dict[str, Any]) -> None:
 
 
 def check_labels(labels: Sequence[str], signature: Signature) -> None:
-    """Raise `SourceError` where the first output has another number of classes."""
+    """Raise `SourceError` where the one output has another number of classes on its last axis."""
     output = signature.outputs[0]
     classes = output.shape[-1] if output.shape else None
-    if labels and isinstance(classes, int) and classes != len(labels):
+    if (
+        labels
+        and len(signature.outputs) == 1
+        and isinstance(classes, int)
+        and classes != len(labels)
+    ):
         raise SourceError(
             f"There are {len(labels)} labels and the output {output.name!r} has {classes} classes: "
             "give one label a class."
