@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import bias, choose, graph, masks, stored, tools
+from edgekit.quantizer import bias, choose, graph, masks, slim, stored, tools
 from edgekit.quantizer.equalize import equalize
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _int8(job: _Job) -> Applied:
             "activation ranges are found in every run: a row's answer depends a little on "
             "the others in its batch"
         )
+    slim.slim(result, job.source)
     return _finished(job, result, counts, notes)
 
 

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
     from edgekit.quantizer.recipes import Recipe
 
-#: A Conv gives these its place in int8: its float result is never made.
-FUSED = {"Relu", "Clip"}
+#: These become a part of what is before them in int8: its float result is never made.
+FUSED = {"Conv": {"Relu", "Clip"}, "Gemm": {"Relu"}}
 #: Operators whose inputs all have to be int8; the others only look at their first input.
 JOINS = {"Add", "Concat", "Mul"}
+
+#: onnxruntime makes one float node of a Gemm and one of these behind it before it looks for a Gemm
+#: in int8: the weight would be turned to float in every run, at many times the cost of the product.
+FUSED_WITH_GEMM = {
+    "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+    "ThresholdedRelu",
+}  # fmt: skip
 
 PRODUCTS = {"Gemm", "MatMul"}
 #: Bytes of a float weight that MatMulNBits is made for.
@@ -160,7 +167,7 @@ def travellers(
     """Give the nodes between core nodes that stay in int8 with them.
 
     One qualifies where all that it reads is int8 already and an int8 node reads what it gives,
-    so that no value is turned to int8 for it alone. A Relu behind a Conv is a part of the Conv.
+    so that no value is turned to int8 for it alone. A Relu behind a Conv or a Gemm is a part of it.
     """
     taken = set(core)
     order = [
@@ -209,14 +216,23 @@ def _read_by(node: Any, taken: set[Any]) -> bool:
 
 def _is_fused(node: Any) -> bool:
     producer = node.inputs[0].producer() if node.inputs[0] is not None else None
-    return node.op_type in FUSED and producer is not None and producer.op_type == "Conv"
+    return producer is not None and node.op_type in FUSED.get(producer.op_type, ())
 
 
 def float_results(core: Sequence[Any], travel: Sequence[Any]) -> list[str]:
     """Name the MatMul and Gemm nodes that only float nodes read.
 
     Their kernels give float directly: rounding the result to int8 first would cost time and
-    precision. A Conv has no such kernel.
+    precision. A Conv has no such kernel, nor has a Gemm before an activation.
     """
     taken = {*core, *travel}
-    return [node.name for node in core if node.op_type != "Conv" and not _read_by(node, taken)]
+    return [
+        node.name
+        for node in core
+        if node.op_type != "Conv" and not _read_by(node, taken) and not _fuses_in_float(node)
+    ]
+
+
+def _fuses_in_float(node: Any) -> bool:
+    readers = [use.node.op_type for use in node.outputs[0].uses()]
+    return node.op_type == "Gemm" and len(readers) == 1 and readers[0] in FUSED_WITH_GEMM
