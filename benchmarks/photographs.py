@@ -75,7 +75,7 @@ def network(photographs: int = CLASSES) -> Any:
     return keras.Model(image, layers.Dense(photographs, activation="softmax")(x), name="patches")
 
 
-def trained(data: dict[str, tuple[Array, Array]], epochs: int = 15, seed: int = 0) -> Any:
+def trained(data: dict[str, tuple[Array, Array]], epochs: int = 8, seed: int = 0) -> Any:
     """Train the network on the patches."""
     import keras
 

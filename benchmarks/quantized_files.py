@@ -190,6 +190,17 @@ WAYS: dict[str, Way] = {
     "OpenVINO float": replace(FLOAT, engine="openvino"),
     "OpenVINO, NNCF int8": Way("nncf.xml", nncf, "openvino"),
 }
+#: Other forms of the same, with `--forms`.
+FORMS = {
+    "edgekit static-int8, s8s8": Way("s8s8.onnx", quantized("static-int8", form="s8s8")),
+    "edgekit static-int8, qoperator": Way(
+        "qoperator.onnx", quantized("static-int8", form="qoperator")
+    ),
+    "edgekit weight-int8": Way("weights.onnx", quantized("weight-int8")),
+    "edgekit weight-int8, blockwise": Way(
+        "blocks.onnx", quantized("weight-int8", form="blockwise")
+    ),
+}
 #: Those that run in another environment.
 PROVIDER = "openvino provider"
 ON_PROVIDER = {
@@ -267,9 +278,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="cpu")
+    parser.add_argument("--forms", action="store_true", help="edgekit's other forms, too")
     parser.add_argument("--openvino-python", metavar="PYTHON")
     arguments = parser.parse_args()
-    ways = WAYS | (ON_PROVIDER if arguments.openvino_python else {})
+    ways = WAYS | (FORMS if arguments.forms else {})
+    ways |= ON_PROVIDER if arguments.openvino_python else {}
     if arguments.ways:
         kept = ("edgekit float", *arguments.ways)
         ways = {name: way for name, way in ways.items() if any(part in name for part in kept)}

@@ -43,8 +43,10 @@ def _float_bias(top: Any, node: Any) -> None:
     import onnx_ir as ir
 
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    maker = bias.producer() if bias is not None else None
-    if maker is None or maker.op_type != "DequantizeLinear" or len(bias.uses()) > 1:
+    if bias is None or len(bias.uses()) > 1:
+        return
+    maker = bias.producer()
+    if maker is None or maker.op_type != "DequantizeLinear":
         return
     constants = [value.const_value for value in maker.inputs]
     if any(constant is None for constant in constants) or constants[0].dtype != ir.DataType.INT32:
