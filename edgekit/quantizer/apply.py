@@ -141,6 +141,7 @@ def _npu(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
 def _static(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     recipe, exclude = job.recipe, job.settings.exclude
     quantised = prepared.with_name("quantised.onnx")
+    graph.pool_first(model, core)
     travel = choose.travellers(model, core, recipe, exclude)
     floats = choose.float_results(core, travel)
     graph.part_biases(model, core)

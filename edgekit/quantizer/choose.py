@@ -5,6 +5,7 @@ Each function reads a graph of onnx-ir and changes nothing.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from edgekit.quantizer.graph import STANDARD_DOMAINS
@@ -27,6 +28,8 @@ FUSED_WITH_GEMM = {
 }  # fmt: skip
 
 PRODUCTS = {"Gemm", "MatMul"}
+#: A Conv that sums fewer products for a number is faster in float: gathering them costs most of it.
+LEAST_SUMMED = 16
 #: Bytes of a float weight that MatMulNBits is made for.
 LEAST_BLOCKED = 4096
 
@@ -54,6 +57,7 @@ def candidates(model: Any, recipe: Recipe, exclude: Sequence[str]) -> list[Any]:
         and node.domain in STANDARD_DOMAINS
         and _fits(model.graph, node, dynamic=not recipe.needs_calibration)
         and not excluded(node, exclude)
+        and not (recipe.tool == "static" and _is_shallow(node))
     }
     while True:
         shared = [node for node, layout in chosen.items() if not _alone(node, layout, chosen)]
@@ -78,7 +82,16 @@ def _fits(graph: Any, node: Any, *, dynamic: bool) -> bool:
     rank = len(node.inputs[1].const_value.shape)
     if node.op_type == "LSTM":
         return _is_plain_lstm(graph, node)
-    return _is_plain_product(node) if node.op_type in PRODUCTS else rank in {3, 4, 5}
+    if node.op_type in PRODUCTS:
+        return _is_plain_product(node)
+    return rank in {3, 4, 5}
+
+
+def _is_shallow(node: Any) -> bool:
+    """Tell whether a Conv sums few products, as of a grey picture; depthwise has its own kernel."""
+    if node.op_type != "Conv" or node.attributes.get_int("group", 1) > 1:
+        return False
+    return math.prod(node.inputs[1].const_value.shape[1:]) < LEAST_SUMMED
 
 
 def _has_constant_weight(graph: Any, node: Any) -> bool:

@@ -71,3 +71,35 @@ def test_a_gemm_before_an_activation_that_float_reads_is_run_in_int8(
         for p in (model, made.path)
     )
     assert np.abs(exact - near).max() < 0.1 * np.abs(exact).max()
+
+
+def test_a_shallow_convolution_stays_float_and_its_pool_too(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "v", "b"], ["a"], "first/Conv"),
+        helper.make_node("Relu", ["a"], ["r"], "first/Relu"),
+        helper.make_node("MaxPool", ["r"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["p", "w"], ["y"], "second/Conv"),
+    ]
+    weights = {
+        "v": models.normal(0, 32, 1, 3, 3, scale=0.3),
+        "b": models.normal(1, 32, scale=0.3),
+        "w": models.normal(2, 32, 32, 3, 3, scale=0.1),
+    }
+    model = models.write(
+        tmp_path / "m.onnx",
+        nodes,
+        {"x": ["batch", 1, 16, 16]},
+        {"y": ["batch", 32, 5, 5]},
+        weights,
+    )
+    made = quantize(model, calibration={"x": models.normal(3, 16, 1, 16, 16)})
+    assert made.quantized_ops == {"Conv": (1, 2)}
+    order = [node.op_type for node in onnx.load(made.path).graph.node]
+    # Behind a pool that reads a Relu, onnxruntime would round before the pool.
+    assert order.index("MaxPool") < order.index("Relu") < order.index("QuantizeLinear")
+    feeds = {"x": models.normal(4, 2, 1, 16, 16)}
+    exact, near = (
+        ort.InferenceSession(str(p), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for p in (model, made.path)
+    )
+    assert np.abs(exact - near).max() < 0.1 * np.abs(exact).max()
