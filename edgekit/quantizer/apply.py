@@ -125,6 +125,7 @@ def _npu(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     quantised = prepared.with_name("quantised.onnx")
     masks.bound(model)
     graph.save(model, prepared)
+    tools.fuse_for_npu(prepared)
     tools.run_npu(
         prepared,
         quantised,
