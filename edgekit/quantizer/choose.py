@@ -91,7 +91,7 @@ def _is_shallow(node: Any) -> bool:
     """Tell whether a Conv sums few products, as of a grey picture; depthwise has its own kernel."""
     if node.op_type != "Conv" or node.attributes.get_int("group", 1) > 1:
         return False
-    return math.prod(node.inputs[1].const_value.shape[1:]) < LEAST_SUMMED
+    return bool(math.prod(node.inputs[1].const_value.shape[1:]) < LEAST_SUMMED)
 
 
 def _has_constant_weight(graph: Any, node: Any) -> bool:
