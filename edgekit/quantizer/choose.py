@@ -88,10 +88,15 @@ def _fits(graph: Any, node: Any, *, dynamic: bool) -> bool:
 
 
 def _is_shallow(node: Any) -> bool:
-    """Tell whether a Conv sums few products, as of a grey picture; depthwise has its own kernel."""
+    """Tell whether a Conv gathers few products for a sum, as of a grey picture.
+
+    A pointwise one gathers nothing, and a depthwise one has a kernel of its own.
+    """
     if node.op_type != "Conv" or node.attributes.get_int("group", 1) > 1:
         return False
-    return bool(math.prod(node.inputs[1].const_value.shape[1:]) < LEAST_SUMMED)
+    channels, *kernel = node.inputs[1].const_value.shape[1:]
+    gathered = math.prod(kernel)
+    return bool(gathered > 1 and channels * gathered < LEAST_SUMMED)
 
 
 def _has_constant_weight(graph: Any, node: Any) -> bool:
