@@ -117,9 +117,8 @@ def rank(
         runner = stack.enter_context(open_runner(source, threads=1))
         whole = folder / "all.onnx"
         quantize(origin or source, row.name, out=whole, **options)
-        feeds = _feeds(origin, runner.signature, options)
-        expected = runner.run(feeds)
-        judge = _Judge(feeds, expected, score or (lambda runner: None))
+        feeds = samples(origin, runner.signature, options, ROWS)
+        judge = _Judge(feeds, runner.run(feeds), score or (lambda runner: None))
         with open_runner(whole, threads=1) as every:
             all_sqnr, all_metric = judge.sqnr_db(every), judge.score(every)
         layers, opened, notes = _layers(
@@ -159,6 +158,36 @@ def choose_exclusions(
     return tuple(layer.node for layer in ranking.layers[:count])
 
 
+def samples(
+    origin: Bundle | None, signature: Signature, options: QuantizeOptions, rows: int
+) -> Feeds:
+    """Give up to so many samples to compare on: a bundle's held-out ones, else what is there."""
+    known: Mapping[str, Any] | Path | None = None
+    for kind in ("calibration", "reference", "evaluation") if origin is not None else ():
+        groups = origin.data(kind) if origin is not None else None
+        known = (groups and groups.get("inputs")) or known
+    given = options.get("calibration")
+    if known is None and given is not None:
+        known = Path(given) if isinstance(given, str) else given
+    if known is None:
+        return signature.sample(batch=rows)
+    batches = Calibration(signature, known, rows).batches()
+    if not signature.batched:
+        return next(batches)
+    parts = list(batches)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def likeness(expected: Outputs, got: Outputs) -> float:
+    """Give the least SQNR of the float outputs in dB; NaN has the least that there is."""
+    found = [
+        sqnr_db(want.astype(np.float64), got[name].astype(np.float64))
+        for name, want in expected.items()
+        if want.dtype.kind == "f"
+    ]
+    return min((-MAX_SQNR_DB if math.isnan(each) else each for each in found), default=MAX_SQNR_DB)
+
+
 class _Judge:
     """Compares what a model answers with what the float model did."""
 
@@ -168,14 +197,8 @@ class _Judge:
         self.feeds, self.expected, self.score = feeds, expected, score
 
     def sqnr_db(self, runner: Answering) -> float:
-        """Give the least SQNR of the float outputs; NaN has the least that there is."""
-        got = runner.run(self.feeds)
-        found = [
-            sqnr_db(want.astype(np.float64), got[name].astype(np.float64))
-            for name, want in self.expected.items()
-            if want.dtype.kind == "f"
-        ]
-        return min(-MAX_SQNR_DB if math.isnan(each) else each for each in found)
+        """Give the SQNR of what a model answers."""
+        return likeness(self.expected, runner.run(self.feeds))
 
 
 class _Switched:
@@ -202,19 +225,6 @@ def _source(model: str | Path | Bundle) -> tuple[Bundle | None, Path]:
             f"The bundle {str(model.path)!r} has no fp32 variant to rank: export it again."
         )
     return model, model.file(floats[0].file)
-
-
-def _feeds(origin: Bundle | None, signature: Signature, options: QuantizeOptions) -> Feeds:
-    """Give up to `ROWS` samples: held-out ones of a bundle, else what is there."""
-    for kind in ("evaluation", "reference", "calibration") if origin is not None else ():
-        groups = origin.data(kind) if origin is not None else None
-        if groups and groups.get("inputs"):
-            return next(Calibration(signature, groups["inputs"], ROWS).batches())
-    given = options.get("calibration")
-    if given is None:
-        return signature.sample(batch=ROWS)
-    known = given if not isinstance(given, str) else Path(given)
-    return next(Calibration(signature, known, ROWS).batches())
 
 
 def _rows(feeds: Feeds) -> int:
