@@ -115,8 +115,8 @@ def tune(
             seed=seed,
             budget_s=time_budget_s,
             spent_s=budget.spent,
-            measured=measures.measured,
-            remembered=measures.remembered,
+            measured=len(ledger.added),
+            remembered=len(ledger.recalled),
             ledger=str(ledger.path),
             conditions=place.conditions,
         )

@@ -28,23 +28,23 @@ class Ledger:
         self.path = path
         self._subject = dict(subject)
         self._known: dict[str, tuple[dict[str, Any], float]] = {}
-        self._old: set[str] = set()
+        #: The keys of what was added, and of what was found that an earlier search had added.
+        self.added: set[str] = set()
+        self.recalled: set[str] = set()
         self._whole = True
         content = b""
         with contextlib.suppress(FileNotFoundError), self._translated():
             content = path.read_bytes()
         for line in content.splitlines():
             self._read(line)
-        self._old.update(self._known)
         self._whole = not content or content.endswith(b"\n")
 
     def find(self, kind: str, what: Mapping[str, Any]) -> tuple[dict[str, Any], float] | None:
         """Give a value with its cost in seconds, the last that was added, or None."""
-        return self._known.get(self._key(kind, what))
-
-    def is_old(self, kind: str, what: Mapping[str, Any]) -> bool:
-        """Whether a value was measured by an earlier search."""
-        return self._key(kind, what) in self._old
+        key = self._key(kind, what)
+        if key in self._known and key not in self.added:
+            self.recalled.add(key)
+        return self._known.get(key)
 
     def add(self, kind: str, what: Mapping[str, Any], value: dict[str, Any], cost: float) -> None:
         """Write a value down; raises `OutputError` where the file cannot be written."""
@@ -60,7 +60,8 @@ class Ledger:
                 os.fsync(file.fileno())
         self._whole = True
         self._known[key] = (value, cost)
-        self._old.discard(key)
+        self.added.add(key)
+        self.recalled.discard(key)
 
     def _read(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError):

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError, ProviderError, QuantizeError
-from edgekit.tuner.results import Quality, Speed
+from edgekit.tuner.results import FLOAT, Quality, Speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,14 +20,10 @@ REFUSED = "refused"
 
 
 class Remembering:
-    """Asks the ledger first; notes what each measurement cost, for the budget.
-
-    `measured` counts the measurements, `remembered` the answers from an earlier search.
-    """
+    """Asks the ledger first; notes what each measurement cost, for the budget."""
 
     def __init__(self, measures: Measures, ledger: Ledger, budget: Budget) -> None:
         self.measures, self.ledger, self.budget = measures, ledger, budget
-        self.measured = self.remembered = 0
 
     def quality(self, candidate: Candidate) -> Quality:
         """Give the quality; a refusal is remembered too."""
@@ -36,6 +32,8 @@ class Remembering:
             try:
                 return dataclasses.asdict(self.measures.quality(candidate))
             except (QuantizeError, ModelError, ProviderError) as error:
+                if candidate.recipe == FLOAT:
+                    raise  # it is no candidate that may be left out
                 return {REFUSED: str(error)}
 
         # Threads change no answer.
@@ -50,11 +48,6 @@ class Remembering:
         first = candidates[0]
         known = {each: self._speed(each, first, duration_s) for each in candidates}
         missing = [each for each in candidates if known[each] is None]
-        self.remembered += sum(
-            self.ledger.is_old("speed", _pair(each, first))
-            for each in candidates
-            if each not in missing
-        )
         if missing:
             asked = [first, *(each for each in missing if each != first)]
             with self.budget.step("lane", len(asked)):
@@ -63,7 +56,6 @@ class Remembering:
                 cost = self.budget.last / len(asked)
                 self.ledger.add("speed", _pair(each, first), dataclasses.asdict(speed), cost)
                 known[each] = speed
-            self.measured += len(missing)
         return [speed for speed in known.values() if speed is not None]
 
     def ranking(self, candidate: Candidate) -> list[tuple[str, float]]:
@@ -80,13 +72,11 @@ class Remembering:
     ) -> dict[str, Any]:
         known = self.ledger.find(kind, what)
         if known is not None:
-            self.remembered += self.ledger.is_old(kind, what)
             self.budget.learn(kind, known[1])
             return known[0]
         with self.budget.step(kind):
             value = measure()
         self.ledger.add(kind, what, value, self.budget.last)
-        self.measured += 1
         return value
 
     def _speed(self, candidate: Candidate, first: Candidate, duration_s: float) -> Speed | None:

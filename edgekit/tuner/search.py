@@ -339,7 +339,7 @@ class _Search:
         self.progress(min(1.0, self.budget.spent / self.budget.seconds), text)
 
     def _nothing(self) -> str:
-        within = [c for c in self.trials if c != self.float and self._admissible(c)]
+        within = [c for c in self.trials if c.recipe != FLOAT and self._admissible(c)]
         if not within:
             return "nothing that was tried keeps the accuracy"
         if self.goal.objective == "size":
