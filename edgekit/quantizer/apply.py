@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import choose, graph, tools
-from edgekit.quantizer.calibration import Reader
+from edgekit.quantizer import bias, choose, graph, tools
+from edgekit.quantizer.equalize import equalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edgekit.quantizer.calibration import Calibration
-    from edgekit.quantizer.recipes import Recipe
+    from edgekit.quantizer.recipes import Recipe, Settings
 
 QUANTISED = ("DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul")
+#: The float file in the work folder that a recipe rounds: folded, fused, perhaps equalised.
+PREPARED = "prepared.onnx"
 CONTROL_FLOW = ("If", "Loop", "Scan")
 #: What fp16 can say: its smallest positive and its largest number.
 FP16_TINY, FP16_MAX = 5.96e-08, 65504.0
@@ -38,7 +40,7 @@ def apply(
     work: Path,
     *,
     calibration: Calibration | None,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Applied:
     """Write the quantised form of `source` to `target`, with `work` for files on the way.
 
@@ -46,17 +48,17 @@ def apply(
     """
     model = graph.load(source)
     graph.name_nodes(model)
-    _check_exclude(model, exclude, source)
+    _check_exclude(model, settings.exclude, source)
     plain = work / "float.onnx"
     graph.save(model, plain)
     if recipe.precision == "fp16":
-        return _fp16(recipe, model, plain, target, exclude)
+        return _fp16(recipe, model, plain, target, settings)
     if graph.count(model, QUANTISED):
         raise QuantizeError(
             f"The model {str(source)!r} is quantised already: give the float model that it was "
             "made from."
         )
-    return _int8(recipe, model, plain, target, calibration=calibration, exclude=exclude)
+    return _int8(recipe, model, plain, target, calibration=calibration, settings=settings)
 
 
 def _int8(
@@ -66,20 +68,23 @@ def _int8(
     target: Path,
     *,
     calibration: Calibration | None,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Applied:
     if graph.opset(source) < recipe.min_opset:
         graph.raise_opset(plain, plain, recipe.min_opset)
-    prepared = plain.with_name("prepared.onnx")
+    prepared = plain.with_name(PREPARED)
     tools.preprocess(plain, prepared)
     model = graph.load(prepared)
     graph.name_nodes(model)
     graph.plain_gemms(model)
-    core = choose.candidates(model, recipe, exclude)
+    notes = equalize(model) if settings.equalize else []
+    core = choose.candidates(model, recipe, settings.exclude)
     if not core:
-        raise _nothing(recipe, model, exclude)
+        raise _nothing(recipe, model, settings.exclude)
     counts = _counts(model, recipe, core)
-    notes = _left_in_float(model, recipe)
+    notes += _left_in_float(model, recipe)
+    if settings.correct_bias:
+        bias.add_biases(model, core)
     quantised = plain.with_name("quantised.onnx")
     if calibration is None:
         graph.save(model, prepared)
@@ -91,11 +96,20 @@ def _int8(
         )
     elif recipe.whole:
         graph.save(model, prepared)
-        left_out = [n.name for n in model.graph if any(choose.matches(n.name, e) for e in exclude)]
-        tools.run_npu(prepared, quantised, Reader(calibration), exclude=left_out, recipe=recipe)
+        left_out = _excluded(model, settings)
+        tools.run_npu(
+            prepared,
+            quantised,
+            calibration,
+            settings.method,
+            exclude=left_out,
+            recipe=recipe,
+        )
         result = graph.load(quantised)
     else:
-        result = _static(recipe, model, core, prepared, quantised, calibration, exclude)
+        result = _static(recipe, model, core, prepared, quantised, calibration, settings)
+    if settings.correct_bias and calibration is not None:
+        notes += bias.correct(prepared, result, [node.name for node in core], calibration)
     graph.finish(result, source, recipe)
     graph.save(result, target)
     return Applied(counts, tuple(notes), graph.opset(result))
@@ -108,9 +122,9 @@ def _static(
     prepared: Path,
     quantised: Path,
     calibration: Calibration,
-    exclude: Sequence[str],
+    settings: Settings,
 ) -> Any:
-    travel = choose.travellers(model, core, recipe, exclude)
+    travel = choose.travellers(model, core, recipe, settings.exclude)
     floats = choose.float_results(core, travel)
     graph.part_biases(model, core)
     graph.save(model, prepared)
@@ -118,7 +132,8 @@ def _static(
     tools.run_static(
         prepared,
         quantised,
-        Reader(calibration),
+        calibration,
+        settings.method,
         op_types=sorted({node.op_type for node in nodes}),
         nodes=[node.name for node in nodes],
         recipe=recipe,
@@ -128,13 +143,9 @@ def _static(
     return result
 
 
-def _fp16(
-    recipe: Recipe, source: Any, plain: Path, target: Path, exclude: Sequence[str]
-) -> Applied:
+def _fp16(recipe: Recipe, source: Any, plain: Path, target: Path, settings: Settings) -> Applied:
     notes = _clamped(source)
-    blocked = [
-        node.name for node in source.graph if any(choose.matches(node.name, e) for e in exclude)
-    ]
+    blocked = _excluded(source, settings)
     halved = plain.with_name("halved.onnx")
     failure: QuantizeError | None = None
     for keep in ((), CONTROL_FLOW):
@@ -152,6 +163,14 @@ def _fp16(
             notes.append("what is inside of loops and branches stays in float")
         return Applied(counts, tuple(notes), graph.opset(result))
     raise failure or AssertionError("no attempt was made")
+
+
+def _excluded(model: Any, settings: Settings) -> list[str]:
+    return [
+        node.name
+        for node in model.graph
+        if any(choose.matches(node.name, name) for name in settings.exclude)
+    ]
 
 
 def _counts(model: Any, recipe: Recipe, core: Sequence[Any]) -> dict[str, tuple[int, int]]:

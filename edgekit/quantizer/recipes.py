@@ -59,6 +59,21 @@ class Recipe:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a recipe is applied to one model.
+
+    `exclude` names nodes, or layers by a part of their nodes' path, that stay float. `method` is
+    how the calibration chooses ranges (`ranges.METHODS`). `equalize` and `correct_bias` turn on
+    what the modules of these names do, for recipes that calibrate.
+    """
+
+    exclude: tuple[str, ...] = ()
+    method: str = "minmax"
+    equalize: bool = False
+    correct_bias: bool = False
+
+
 _DYNAMIC = Recipe(
     name="dynamic-int8",
     variant="int8-dynamic",

@@ -8,11 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgekitError, QuantizeError, needs_extra, one_line, require
+from edgekit.quantizer import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from edgekit.quantizer.calibration import Calibration, Ranges
     from edgekit.quantizer.recipes import Recipe
 
 logger = logging.getLogger(__name__)
@@ -89,50 +91,109 @@ def preprocess(source: Path, target: Path) -> None:
 def run_static(
     source: Path,
     target: Path,
-    reader: Any,
+    calibration: Calibration,
+    method: str,
     *,
     op_types: Sequence[str],
     nodes: Sequence[str],
     recipe: Recipe,
 ) -> None:
-    """Write the QDQ form of these nodes, with ranges from the reader's batches (min-max)."""
+    """Write the QDQ form of these nodes, with ranges that the calibration's method finds."""
     with tool_errors("quantised", "exclude the node at fault, or try dynamic-int8"):
-        from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
-
         quantize_static(
             source,
             target,
-            reader,
-            quant_format=QuantFormat.QDQ,
+            ranges.find(source, calibration, method, op_types),
             op_types_to_quantize=list(op_types),
             nodes_to_quantize=list(nodes),
             per_channel=True,
             reduce_range=recipe.weight_bits == 7,
             activation_type=_type(recipe.activations),
             weight_type=_type(recipe.weights),
-            calibrate_method=CalibrationMethod.MinMax,
-            calibration_providers=["CPUExecutionProvider"],
             extra_options={"WeightSymmetric": True},
         )
 
 
-def run_npu(
-    source: Path, target: Path, reader: Any, *, exclude: Sequence[str], recipe: Recipe
+def quantize_static(
+    source: Path,
+    target: Path,
+    found: Ranges,
+    *,
+    op_types_to_quantize: Sequence[str],
+    nodes_to_quantize: Sequence[str] = (),
+    nodes_to_exclude: Sequence[str] = (),
+    qoperator: bool = False,
+    per_channel: bool = False,
+    reduce_range: bool = False,
+    activation_type: Any,
+    weight_type: Any,
+    extra_options: dict[str, Any],
 ) -> None:
-    """Write every node in QDQ form by onnxruntime's rules for Qualcomm's NPU (min-max)."""
+    """Do what onnxruntime's function of this name does, with ranges that are known.
+
+    Its own takes them from a file since 1.28 only, and as JSON.
+    """
+    import numpy as np
+    from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, TensorData, TensorsData
+    from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
+    from onnxruntime.quantization.quant_utils import QuantizationMode, load_model_with_shape_infer
+
+    data = TensorsData(
+        CalibrationMethod.MinMax,
+        {
+            name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+            for name, (low, high) in found.items()
+        },
+    )
+    options = (
+        weight_type,
+        activation_type,
+        data,
+        list(nodes_to_quantize),
+        list(nodes_to_exclude),
+        list(op_types_to_quantize),
+        extra_options,
+    )
+    model = load_model_with_shape_infer(source)
+    if qoperator:
+        mode = QuantizationMode.QLinearOps
+        quantizer = ONNXQuantizer(model, per_channel, reduce_range, mode, True, *options)
+    else:
+        quantizer = QDQQuantizer(model, per_channel, reduce_range, *options)
+    quantizer.quantize_model()
+    quantizer.model.save_model_to_file(str(target), False)
+
+
+def run_npu(
+    source: Path,
+    target: Path,
+    calibration: Calibration,
+    method: str,
+    *,
+    exclude: Sequence[str],
+    recipe: Recipe,
+) -> None:
+    """Write every node in QDQ form by onnxruntime's rules for Qualcomm's NPU."""
     with tool_errors("quantised", "exclude the node at fault, or try static-int8"):
-        from onnxruntime.quantization import quantize
         from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
         config = get_qnn_qdq_config(
             source,
-            reader,
+            None,  # a reader, which it would only pass on
             activation_type=_type(recipe.activations),
             weight_type=_type(recipe.weights),
-            calibration_providers=["CPUExecutionProvider"],
             nodes_to_exclude=list(exclude) or None,
         )
-        quantize(source, target, config)
+        quantize_static(
+            source,
+            target,
+            ranges.find(source, calibration, method, config.op_types_to_quantize),
+            op_types_to_quantize=config.op_types_to_quantize,
+            nodes_to_exclude=exclude,
+            activation_type=config.activation_type,
+            weight_type=config.weight_type,
+            extra_options=config.extra_options,
+        )
 
 
 def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Recipe) -> None:

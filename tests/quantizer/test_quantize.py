@@ -168,7 +168,8 @@ def test_fp16_nodes_come_in_order(tmp_path: Path) -> None:
 def test_notes_say_what_stays_in_float(tmp_path: Path) -> None:
     _, made = run("lstm", "static-int8", tmp_path)
     assert "the recurrent layers stay in float (1 LSTM)" in made.notes
-    assert made.calibration_samples == 32
+    assert made.calibration is not None
+    assert made.calibration.samples == 32
     _, made = run("loop", "dynamic-int8", tmp_path)
     assert "what is inside of loops and branches stays in float (1 nodes)" in made.notes
     assert any("a row's answer depends" in note for note in made.notes)
@@ -298,13 +299,16 @@ def test_a_bundle_gets_a_variant(tmp_path: Path) -> None:
     assert [v.name for v in made.bundle.manifest.variants] == ["fp32", "int8-dynamic", "int8"]
     variant = Bundle.open(bundle.path).variant("int8")
     assert (made.variant, variant.precision, variant.recipe) == ("int8", "int8", "static-int8")
-    assert (variant.opset, made.calibration_samples) == (18, 20)
+    assert made.calibration is not None
+    assert (variant.opset, made.calibration.samples) == (18, 20)
     assert made.path == bundle.path / "model.int8.onnx"
     assert made.path == made.bundle.file(variant.file)
 
 
 def test_a_bundle_calibrates_with_its_own_data(bundle: Bundle) -> None:
-    assert quantize(bundle).calibration_samples == 16
+    made = quantize(bundle)
+    assert made.calibration is not None
+    assert made.calibration.samples == 16
 
 
 def test_out_writes_a_file_and_leaves_the_bundle_alone(tmp_path: Path) -> None:

@@ -1,0 +1,209 @@
+"""What rounding does to a model's channels and ranges, found in the file and on real inputs.
+
+=================  ==============================================================================
+`saturation`       values of an activation lie beyond the range that was calibrated, and cutting
+                   them alone leaves less signal than an int8 file has to keep; said of the
+                   accumulator too: pairs of 8-bit weights whose products with a uint8 do not fit
+                   into the 16 bits that x86 without VNNI adds them in
+`dead-channels`    a channel that is alive in float is all zero in 8 bits, for its weights or its
+                   values are smaller than half a step of a scale that it shares with larger ones
+=================  ==============================================================================
+
+A failure is what costs the answer; the rest is a note. Names of constants are those that
+onnxruntime's tool gives: `X_scale` and `X_zero_point` for a tensor X, `X_quantized` for a weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.parity import TOLERANCES
+from edgekit.quantizer import graph
+from edgekit.quantizer.observe import observe
+from edgekit.verdicts import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from edgekit.signature import Feeds
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+#: The signal that has to be left where values are cut, in dB.
+MIN_CUT_DB = TOLERANCES["int8"].min_sqnr_db or 0.0
+#: A layer that loses this share of its channels has failed.
+MAX_DEAD = 1 / 8
+#: A share of cut values that is worth a note.
+NOTED = 1e-3
+#: Two products of 255 with weights whose sum is beyond it do not fit into 16 bits.
+MAX_PAIR = (2**15 - 1) // 255
+#: Activations that onnxruntime's tool makes a part of the node before them.
+FUSED = ("Clip", "Relu")
+
+
+@dataclass
+class _Seen:
+    """What was seen of one tensor that has a range: sums over all inputs, and each channel."""
+
+    low: float
+    high: float
+    step: float
+    values: int = 0
+    cut: int = 0
+    power: float = 0.0
+    lost: float = 0.0
+    ends: tuple[float, float] = (0.0, 0.0)
+    channels: Array = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, array: Array) -> None:
+        x = array.astype(np.float64)
+        beyond = x - x.clip(self.low, self.high)
+        self.values += x.size
+        self.cut += int(np.count_nonzero(np.abs(beyond) > self.step / 2))
+        self.power += float(np.square(x).sum())
+        self.lost += float(np.square(beyond).sum())
+        self.ends = (min(self.ends[0], float(x.min())), max(self.ends[1], float(x.max())))
+        largest = np.abs(_by_channel(x)).max(0)
+        if self.channels.shape not in {(0,), largest.shape}:
+            return  # a free axis that stands where channels do
+        self.channels = np.maximum(self.channels, largest) if self.channels.size else largest
+
+    @property
+    def cut_db(self) -> float:
+        """The signal beside what was cut alone, in dB."""
+        return float("inf") if not self.lost else 10 * float(np.log10(self.power / self.lost))
+
+
+def inspect(
+    floats: Path, made: Path, feeds: Iterable[Feeds], where: str
+) -> tuple[list[Failure], list[str]]:
+    """Compare a quantised file with the float one that it was made from, on these inputs.
+
+    `where` says in reports which inputs they are. Gives failures, and notes on what is not one.
+    """
+    float_model, model = graph.load(floats), graph.load(made)
+    seen = _watch(floats, float_model, model, feeds)
+    failures: list[Failure] = []
+    notes: list[str] = []
+    for dead, what, total, fix in [*_dead_weights(float_model, model), *_dead_values(seen)]:
+        detail = f"{dead} of {total} channels are alive in float and all zero in 8 bits: {fix}"
+        if dead >= max(1, MAX_DEAD * total):
+            failures.append(Failure("dead-channels", what, detail))
+        else:
+            notes.append(f"dead-channels: {what}: {detail}")
+    for name, tensor in seen.items():
+        share = tensor.cut / max(tensor.values, 1)
+        detail = (
+            f"{share:.2%} of its values lie beyond {tensor.low:g} to {tensor.high:g}, where 8 bits "
+            f"end: they go from {tensor.ends[0]:g} to {tensor.ends[1]:g} in {where}"
+        )
+        if tensor.cut and tensor.cut_db < MIN_CUT_DB:
+            fix = "calibrate with data as the model meets it, or with --method minmax"
+            failures.append(Failure("saturation", f"tensor {name!r}", f"{detail}; {fix}"))
+        elif share > NOTED:
+            notes.append(f"saturation: tensor {name!r}: {detail}")
+    return failures, notes + _saturating_weights(float_model, model)
+
+
+def _constants(model: Any) -> dict[str, Array]:
+    values = model.graph.initializers.values()
+    return {v.name: v.const_value.numpy() for v in values if v.const_value is not None}
+
+
+def _watch(floats: Path, float_model: Any, model: Any, feeds: Iterable[Feeds]) -> dict[str, _Seen]:
+    """Run the float file and see how its tensors fit the ranges of the quantised one."""
+    constants, tensors = _constants(model), _activations(float_model)
+    there = {node.name for node in model.graph}
+    seen: dict[str, _Seen] = {}
+    for name in tensors:
+        scale, zero = (constants.get(f"{name}_{part}") for part in ("scale", "zero_point"))
+        if scale is None or zero is None or scale.size != 1 or zero.dtype.kind not in "iu":
+            continue
+        limits, step, offset = np.iinfo(zero.dtype), float(scale.reshape(())), int(zero.reshape(()))
+        low, high = (limits.min - offset) * step, (limits.max - offset) * step
+        seen[_after_activation(tensors[name], there)] = _Seen(low, high, step)
+    for outputs in observe(floats, list(seen), feeds) if seen else ():
+        for name, array in outputs.items():
+            if array.size and np.isfinite(array).all():
+                seen[name].add(array)
+    return seen
+
+
+def _activations(model: Any) -> dict[str, Any]:
+    inner = {value.name: value for node in model.graph for value in node.outputs}
+    return inner | {value.name: value for value in model.graph.inputs}
+
+
+def _after_activation(value: Any, there: set[str]) -> str:
+    """Name the tensor that a range is of: behind a Relu that became a part of the node before."""
+    uses = value.uses()
+    if len(uses) == 1 and uses[0].node.op_type in FUSED and uses[0].node.name not in there:
+        return str(uses[0].node.outputs[0].name)
+    return str(value.name)
+
+
+def _by_channel(x: Array) -> Array:
+    """Give values as (the rest, channel): axis 1 of pictures and series of them, else the last."""
+    moved = np.moveaxis(x, 1, -1) if x.ndim > 3 else x
+    return moved.reshape(-1, moved.shape[-1]) if moved.ndim else moved.reshape(1, 1)
+
+
+def _dead_values(seen: dict[str, _Seen]) -> Iterator[tuple[int, str, int, str]]:
+    fix = "use --equalize, or leave the layer in float with --exclude"
+    for name, tensor in seen.items():
+        dead = int(((tensor.channels > 0) & (tensor.channels < tensor.step / 2)).sum())
+        if dead:
+            yield dead, f"tensor {name!r}", tensor.channels.size, fix
+
+
+def _dead_weights(float_model: Any, model: Any) -> Iterator[tuple[int, str, int, str]]:
+    fix = "use --equalize, or a recipe with a scale for each channel"
+    for node, rows, codes in _weights(float_model, model):
+        alive = np.abs(rows).max(1) > 0
+        dead = int((alive & ~codes.any(1)).sum())
+        if dead:
+            yield dead, f"weights of {node.name!r}", len(rows), fix
+
+
+def _saturating_weights(float_model: Any, model: Any) -> list[str]:
+    """Note layers with pairs of weights that 16 bits cannot add; those of 7 bits have none."""
+    found = []
+    for node, _, codes in _weights(float_model, model):
+        if codes.dtype != np.int8 or node.attributes.get_int("group", 1) > 1:
+            continue
+        even = codes[:, : codes.shape[1] // 2 * 2].astype(np.int32)
+        sums = np.abs(even[:, ::2] + even[:, 1::2])
+        if (sums > MAX_PAIR).any():
+            found.append((float((sums > MAX_PAIR).mean()), node.name))
+    if not found:
+        return []
+    share, name = max(found)
+    return [
+        f"saturation: {len(found)} layers have pairs of 8-bit weights that overflow the 16 bits in "
+        f"which x86 CPUs without VNNI add them ({share:.1%} of the pairs of {name!r}): answers "
+        "differ there"
+    ]
+
+
+def _weights(float_model: Any, model: Any) -> Iterator[tuple[Any, Array, Array]]:
+    """Give layers with their weights in float and as integers less the zero point, by channel."""
+    floats, constants = _constants(float_model), _constants(model)
+    for node in float_model.graph:
+        name = node.inputs[1].name if len(node.inputs) > 1 and node.inputs[1] else ""
+        codes, weight = constants.get(f"{name}_quantized"), floats.get(name)
+        if node.op_type not in ("Conv", "Gemm", "MatMul") or codes is None or weight is None:
+            continue
+        zero = constants.get(f"{name}_zero_point", np.zeros((), codes.dtype))
+        columns = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
+        if codes.dtype.kind not in "iu" or codes.shape != weight.shape or weight.ndim < 2:
+            continue
+        if columns:
+            codes, weight = codes.T, weight.T
+        rows = weight.reshape(len(weight), -1)
+        offset = zero.reshape(-1, 1) if zero.size > 1 else zero.reshape(())
+        kept = codes.reshape(len(codes), -1)
+        yield node, rows, kept if not np.any(offset) else kept.astype(np.int32) - offset
