@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli import options
 from edgekit.cli.bench import Counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -70,7 +72,7 @@ class Duration(click.ParamType[float]):
 )
 @click.option(
     "--calibration",
-    type=click.Path(path_type=Path),
+    metavar="SOURCE",
     help="Calibration data, as for quantize; left out, the model's training data.",
 )
 @click.option(

@@ -21,10 +21,20 @@ import numpy as np
 
 from edgekit.bundle import Bundle
 from edgekit.debug import graphs
-from edgekit.errors import QuantizeError
+from edgekit.errors import FeedError, QuantizeError, one_line
 from edgekit.metrics import evaluate
 from edgekit.parity import MAX_SQNR_DB, sqnr_db
-from edgekit.quantizer import QuantizeOptions, choose, graph, quantize, recipes, switches, tools
+from edgekit.quantizer import (
+    SAMPLES,
+    QuantizeOptions,
+    choose,
+    graph,
+    quantize,
+    recipes,
+    sources,
+    switches,
+    tools,
+)
 from edgekit.quantizer.calibration import Calibration
 from edgekit.runtime.runner import open_runner
 
@@ -33,6 +43,7 @@ if TYPE_CHECKING:
 
     from edgekit.metrics import Answering
     from edgekit.quantizer.recipes import Recipe
+    from edgekit.quantizer.sources import Source
     from edgekit.runtime.runner import Runner
     from edgekit.signature import Feeds, Outputs, Signature
 
@@ -115,6 +126,7 @@ def rank(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = stack.enter_context(open_runner(source, threads=1))
+        options = settled(origin, runner.signature, options)
         whole = folder / "all.onnx"
         quantize(origin or source, row.name, out=whole, **options)
         feeds = samples(origin, runner.signature, options, ROWS)
@@ -162,20 +174,46 @@ def samples(
     origin: Bundle | None, signature: Signature, options: QuantizeOptions, rows: int
 ) -> Feeds:
     """Give up to so many samples to compare on: a bundle's held-out ones, else what is there."""
-    known: Mapping[str, Any] | Path | None = None
+    known: Source | None = None
     for kind in ("calibration", "reference", "evaluation") if origin is not None else ():
         groups = origin.data(kind) if origin is not None else None
         known = (groups and groups.get("inputs")) or known
-    given = options.get("calibration")
-    if known is None and given is not None:
-        known = Path(given) if isinstance(given, str) else given
+    known = options.get("calibration") if known is None else known
     if known is None:
         return signature.sample(batch=rows)
-    batches = Calibration(signature, known, rows).batches()
-    if not signature.batched:
-        return next(batches)
-    parts = list(batches)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    batches = Calibration(signature, known, rows, _preprocessing(origin)).batches()
+    return _together(list(batches)) if signature.batched else next(batches)
+
+
+def settled(
+    origin: Bundle | None, signature: Signature, options: QuantizeOptions
+) -> QuantizeOptions:
+    """Give options whose calibration data can be read again: what code gives is read once.
+
+    Raises `FeedError` where its samples have different shapes.
+    """
+    given = options.get("calibration")
+    if given is None or not sources.is_code(given):
+        return options
+    rows = options.get("samples", SAMPLES)
+    feeds = list(Calibration(signature, given, rows, _preprocessing(origin)).batches())
+    return {**options, "calibration": _together(feeds)}
+
+
+def _together(feeds: Sequence[Feeds]) -> Feeds:
+    if not feeds:
+        raise FeedError("The data has no samples: give at least one.")
+    try:
+        return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+    except ValueError as error:
+        raise FeedError(
+            f"The samples have different shapes ({one_line(error)}): give samples of one length, "
+            "or one .npz for each in a folder."
+        ) from error
+
+
+def _preprocessing(origin: Bundle | None) -> dict[str, Any] | None:
+    return origin.manifest.preprocessing if origin is not None else None
 
 
 def likeness(expected: Outputs, got: Outputs) -> float:

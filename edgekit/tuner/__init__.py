@@ -32,8 +32,9 @@ from edgekit.tuner.task import task_of
 from edgekit.tuner.workplace import Workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from edgekit.quantizer.sources import Source
     from edgekit.runtime.runner import ProviderOptions
     from edgekit.tuner.task import Task
 
@@ -52,7 +53,7 @@ def tune(
     min_sqnr_db: float | None = None,
     time_budget_s: float = TIME_BUDGET_S,
     evaluate: str | Path | None = None,
-    calibration: str | Path | Mapping[str, Any] | None = None,
+    calibration: Source | None = None,
     samples: int = SAMPLES,
     recipes: Sequence[str] | None = None,
     threads: Sequence[int] | None = None,
@@ -106,7 +107,7 @@ def tune(
         )
         ledger = Ledger(
             target.with_suffix(".ledger.jsonl"),
-            subject_of(place, task, quantizing, options, seed),
+            subject_of(place, task, options, seed),
         )
         measures = Remembering(place, ledger, budget)
         outcome = search(space, goal, measures, budget, progress)

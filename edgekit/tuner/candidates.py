@@ -29,7 +29,12 @@ class Refinement:
 
 
 #: What is tried of a recipe whose ranges come from calibration.
-REFINEMENTS: tuple[Refinement, ...] = ()
+REFINEMENTS = (
+    Refinement((("method", "percentile"),)),
+    Refinement((("method", "entropy"),)),
+    Refinement((("correct_bias", True),)),
+    Refinement((("equalize", True),)),
+)
 
 
 @dataclass(frozen=True)

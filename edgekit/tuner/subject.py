@@ -16,7 +16,6 @@ from edgekit import files
 from edgekit.errors import require
 
 if TYPE_CHECKING:
-    from edgekit.quantizer import QuantizeOptions
     from edgekit.runtime.runner import ProviderOptions
     from edgekit.tuner.task import Task
     from edgekit.tuner.workplace import Workplace
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 def subject_of(
     place: Workplace,
     task: Task,
-    quantizing: QuantizeOptions,
     options: ProviderOptions,
     seed: int,
 ) -> dict[str, Any]:
@@ -36,7 +34,10 @@ def subject_of(
         "model": files.digest(place.source),
         "data": {name: entry.sha256 for name, entry in data.items()},
         "task": [task.metric_name, task.digest],
-        "calibration": [_digest(quantizing.get("calibration")), quantizing.get("samples")],
+        "calibration": [
+            _digest(place.quantizing.get("calibration")),
+            place.quantizing.get("samples"),
+        ],
         "options": {key: str(value) for key, value in sorted(options.items())},
         "seed": seed,
         "versions": [edgekit.__version__, ort.__version__, platform.python_version()],
@@ -49,12 +50,13 @@ def _digest(given: Any) -> str | None:
     if given is None:
         return None
     found = hashlib.sha256()
-    if isinstance(given, Mapping):
-        for name, array in sorted(given.items()):
+    if not isinstance(given, str | Path):
+        arrays = given if isinstance(given, Mapping) else {"": given}
+        for name, array in sorted(arrays.items()):
             found.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
     path = Path(given)
-    for file in [path] if path.is_file() else sorted(path.glob("*")):
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
         if file.is_file():
             found.update(file.name.encode() + files.digest(file).encode())
     found.update(str(given).encode())

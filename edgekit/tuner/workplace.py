@@ -51,12 +51,14 @@ class Workplace:
         seed: int,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.task, self.quantizing, self.running, self.seed = task, quantizing, running, seed
-        self.stop = stop
+        self.task, self.running, self.seed, self.stop = task, running, seed, stop
         self.model, self.source = _copied(model, folder)
         self.bundle = Bundle.open(self.model) if self.model.is_dir() else None
         #: What the last latencies were measured under.
         self.conditions: dict[str, Any] = {}
+        with open_runner(self.source, threads=1) as runner:
+            self._signature = runner.signature
+        self.quantizing = sensitivity.settled(self.bundle, self._signature, quantizing)
         self._made: dict[Candidate, Quantized] = {}
         self._feeds: Feeds | None = None
         self._expected: Outputs | None = None
@@ -83,7 +85,8 @@ class Workplace:
         path = self.source
         if candidate.recipe != FLOAT:
             made = self.made(candidate)
-            path, notes = made.path, made.notes
+            failures = (f"{each.kind}: {each.detail}" for each in made.failures)
+            path, notes = made.path, (*made.notes, *failures)
         with open_runner(
             path, threads=1, optimization=candidate.optimization, **self.running
         ) as runner:
@@ -140,12 +143,10 @@ class Workplace:
         return self._feeds
 
     def _samples(self) -> Feeds:
-        with open_runner(self.source, threads=1) as runner:
-            signature = runner.signature
         given = self.quantizing
         if self.task.inputs is not None:
             given = {**given, "calibration": self.task.inputs}
-        return sensitivity.samples(self.bundle, signature, given, SAMPLES)
+        return sensitivity.samples(self.bundle, self._signature, given, SAMPLES)
 
     def _likeness(self, got: Outputs) -> float:
         """Give the least SQNR of the outputs beside float's on the CPU."""
