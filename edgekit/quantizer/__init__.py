@@ -52,7 +52,7 @@ class QuantizeOptions(TypedDict, total=False):
     activations from it: minmax, entropy or percentile. `equalize` scales channels of very different
     size to one before their weights are rounded, `correct_bias` takes the mean error of every
     channel from its bias: both are for recipes that calibrate. `exclude` names nodes, or layers by
-    a part of their nodes' path, that stay float.
+    a part of their nodes' path, that stay float. `form` is one of the recipe's forms (`recipes`).
     """
 
     calibration: Source | None
@@ -61,6 +61,7 @@ class QuantizeOptions(TypedDict, total=False):
     equalize: bool
     correct_bias: bool
     exclude: Sequence[str]
+    form: str | None
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,8 @@ def quantize(
         applied = apply(
             job.recipe, job.source, made, work, calibration=data.source, settings=settings
         )
-        notes = [*applied.notes, *_check(job, runner, made, data.sample)]
-        failures = guards.check_reference(job.origin) if job.origin else []
+        failures, notes = guards.check_reference(job.origin) if job.origin else ([], [])
+        notes = [*applied.notes, *_check(job, runner, made, data.sample), *notes]
         if data.source is not None:
             feeds, where = _held_out(job, data.source)
             lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
@@ -166,12 +167,15 @@ def _settings(recipe: Recipe, options: QuantizeOptions) -> Settings:
             f"The recipe {recipe.name!r} does not calibrate and {unused} was given: leave it out, "
             f"or use one of {fitting}."
         )
-    return Settings(
+    settings = Settings(
         exclude=tuple(options.get("exclude", ())),
+        form=options.get("form"),
         method=method,
         equalize=equalized,
         correct_bias=corrected,
     )
+    settings.check(recipe)
+    return settings
 
 
 def _plan(

@@ -21,6 +21,8 @@ MAX_OUTSIDE = 0.5
 MIN_SHARE = 1 / 8
 #: Data may lie outside of the range that a manifest declares by this share of it.
 MAX_BEYOND = 0.1
+#: Data has to cover more than this share of the range that a manifest declares.
+MIN_COVER = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,15 @@ def check_range(
 
 
 def _check_declared(name: str, given: tuple[float, float], declared: tuple[float, float]) -> None:
-    """Raise `QuantizeError` for data beyond what the preprocessing can give, or for a part of it.
+    """Raise `QuantizeError` for data beyond what the preprocessing can give, or for half of it.
 
-    A manifest declares the ends: no value lies beyond them but by the rounding of a filter.
+    A manifest declares the ends: no value lies beyond them but by the rounding of a filter, and
+    what never leaves one half was scaled in another way (0..1 where -1..1 is declared).
     """
-    whose = "the manifest's preprocessing gives values that go"
-    check_range(name, given, declared, whose)
     (least, greatest), (low, high) = given, declared
-    if max(low - least, greatest - high) > MAX_BEYOND * (high - low):
+    beyond = max(low - least, greatest - high)
+    if beyond > MAX_BEYOND * (high - low) or greatest - least <= MIN_COVER * (high - low):
+        whose = "the manifest's preprocessing gives values that go"
         raise _mismatch(name, given, declared, whose)
 
 
@@ -112,25 +115,24 @@ def _mismatch(
     )
 
 
-def check_reference(bundle: Bundle) -> list[Failure]:
-    """Give a failure, `degenerate`, for a reference or held-out data that proves nothing."""
+def check_reference(bundle: Bundle) -> tuple[list[Failure], list[str]]:
+    """Name data that proves nothing, `degenerate`: gives failures, and notes.
+
+    A reference with one answer for all samples is a failure, for no error would show in it.
+    Held-out data of one class is a note: the metric says nothing, and parity still does.
+    """
     outputs = (bundle.data("reference") or {}).get("outputs", {})
-    found = []
-    same = [
-        parity.compare_output(name, x, x, parity.Tolerance(None)) for name, x in outputs.items()
-    ]
+    exact = parity.Tolerance(None)
+    same = [parity.compare_output(name, array, array, exact) for name, array in outputs.items()]
+    failures, notes = [], []
     if same and all(output.degenerate for output in same):
-        detail = (
-            "every sample has the same answer, so it proves nothing; give other reference inputs"
-        )
-        found.append(Failure("degenerate", "the reference", detail))
+        detail = "every sample has the same answer, so it proves nothing; give other inputs"
+        failures.append(Failure("degenerate", "the reference", detail))
     targets = (bundle.data("evaluation") or {}).get("targets", {}).get("")
-    if targets is None or targets.dtype.kind not in "iub":
-        return found
-    if len(targets) > 1 and (targets == targets[:1]).all():
-        detail = (
-            f"all {len(targets)} samples are of one class, so the metric proves nothing; "
-            "give held-out data of several"
+    whole = targets is not None and targets.dtype.kind in "iub" and len(targets) > 1
+    if targets is not None and whole and (targets == targets[:1]).all():
+        notes.append(
+            f"degenerate: all {len(targets)} samples of the held-out data are of one class, so the "
+            "metric proves nothing; give some of several"
         )
-        found.append(Failure("degenerate", "the held-out data", detail))
-    return found
+    return failures, notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgekitError, QuantizeError, needs_extra, one_line, require
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 #: onnxruntime's severities: 2 (warning) is its own default, 4 is fatal only.
 _ORT_WARNING, _ORT_FATAL = 2, 4
+#: Numbers of a column that share a scale in MatMulNBits, by bits; its `accuracy_level` of kernels
+#: that round activations to int8.
+BLOCKS = {4: 32, 8: 64}
+INT8_ACTIVATIONS = 4
 
 
 @contextlib.contextmanager
@@ -88,6 +93,26 @@ def preprocess(source: Path, target: Path) -> None:
         quant_pre_process(source, target, skip_symbolic_shape=True)
 
 
+@dataclass(frozen=True)
+class Form:
+    """How static int8 is written: the dtype of activations and their range, QDQ or QOperator.
+
+    TensorRT takes symmetric activations alone, and no bias in int32.
+    """
+
+    activations: str
+    qoperator: bool = False
+    symmetric: bool = False
+    int32_bias: bool = True
+
+
+FORMS = {
+    "u8s8": Form("UINT8"),
+    "s8s8": Form("INT8", symmetric=True, int32_bias=False),
+    "qoperator": Form("UINT8", qoperator=True),
+}
+
+
 def run_static(
     source: Path,
     target: Path,
@@ -97,8 +122,9 @@ def run_static(
     op_types: Sequence[str],
     nodes: Sequence[str],
     recipe: Recipe,
+    form: Form,
 ) -> None:
-    """Write the QDQ form of these nodes, with ranges that the calibration's method finds."""
+    """Write these nodes in int8, with ranges that the calibration's method finds."""
     with tool_errors("quantised", "exclude the node at fault, or try dynamic-int8"):
         quantize_static(
             source,
@@ -106,11 +132,16 @@ def run_static(
             ranges.find(source, calibration, method, op_types),
             op_types_to_quantize=list(op_types),
             nodes_to_quantize=list(nodes),
+            qoperator=form.qoperator,
             per_channel=True,
             reduce_range=recipe.weight_bits == 7,
-            activation_type=_type(recipe.activations),
+            activation_type=_type(form.activations),
             weight_type=_type(recipe.weights),
-            extra_options={"WeightSymmetric": True},
+            extra_options={
+                "WeightSymmetric": True,
+                "ActivationSymmetric": form.symmetric,
+                "QuantizeBias": form.int32_bias,
+            },
         )
 
 
@@ -197,7 +228,7 @@ def run_npu(
 
 
 def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Recipe) -> None:
-    """Write these MatMul and Gemm nodes with int8 weights, one scale a column."""
+    """Write these MatMul, Gemm and LSTM nodes with int8 weights, one scale a column."""
     with tool_errors("quantised", "exclude the node at fault, or try static-int8"):
         from onnxruntime.quantization import quantize_dynamic
 
@@ -205,7 +236,7 @@ def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Rec
             source,
             target,
             # The tool writes a Gemm as MatMul and Add before it looks at the names.
-            op_types_to_quantize=["MatMul"],
+            op_types_to_quantize=["LSTM", "MatMul"],
             nodes_to_quantize=[*nodes, *(f"{name}_MatMul" for name in nodes)],
             per_channel=True,
             reduce_range=recipe.weight_bits == 7,
@@ -213,10 +244,37 @@ def run_dynamic(source: Path, target: Path, *, nodes: Sequence[str], recipe: Rec
         )
 
 
+def run_blockwise(source: Path, target: Path, *, nodes: Sequence[str], bits: int) -> None:
+    """Write these MatMul nodes as MatMulNBits, a scale for every block of a column's numbers."""
+    with tool_errors("quantised", "exclude the node at fault, or try weight-int8"):
+        import onnx
+        from onnxruntime.quantization import matmul_nbits_quantizer as nbits
+
+        model = onnx.load(source)
+        names = set(nodes)
+        config = nbits.DefaultWeightOnlyQuantConfig(
+            block_size=BLOCKS[bits], is_symmetric=True, accuracy_level=INT8_ACTIVATIONS, bits=bits
+        )
+        others = [node.name for node in _matmuls(model.graph) if node.name not in names]
+        quantizer = nbits.MatMulNBitsQuantizer(model, algo_config=config, nodes_to_exclude=others)
+        quantizer.process()
+        quantizer.model.save_model_to_file(str(target))
+
+
+def _matmuls(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        if node.op_type == "MatMul":
+            yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _matmuls(inner)
+
+
 def _type(name: str) -> Any:
     from onnxruntime.quantization import QuantType
 
-    return {"UINT8": QuantType.QUInt8, "INT8": QuantType.QInt8}[name]
+    kinds = {"UINT8": QuantType.QUInt8, "INT8": QuantType.QInt8, "UINT16": QuantType.QUInt16}
+    return kinds[name]
 
 
 def run_fp16(source: Path, target: Path, *, op_types: Sequence[str], nodes: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ def test_an_unknown_recipe_suggests_the_nearest(source: Path) -> None:
     with pytest.raises(QuantizeError, match="no recipe 'static-int4': did you mean 'static-int8'"):
         quantize(source, "static-int4")
     with pytest.raises(
-        QuantizeError, match="there are 'static-int8', 'dynamic-int8', 'npu-int8', 'fp16'"
+        QuantizeError, match="there are 'static-int8', 'dynamic-int8', 'mixed', 'npu-int8', 'a16w8'"
     ):
         quantize(source, "zzz")
 
