@@ -54,6 +54,10 @@ if TYPE_CHECKING:
 ROWS = 16
 #: Layers, from the worst, whose metric is taken: it costs a pass over the held-out data each.
 METRIC_LAYERS = 8
+#: Tools whose nodes are those of the prepared model: what was fused has other weights there.
+PREPARING = ("dynamic", "npu", "static")
+#: Operators that round inside of themselves: no switch can stand before them.
+BY_KERNEL = ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "MatMulNBits")
 #: Files that are made at most where a recipe has to be applied for each layer anew.
 MOST_FILES = 32
 
@@ -136,9 +140,9 @@ def rank(
         layers, opened, notes = _layers(
             row, origin or source, source, whole, folder, options, stack
         )
-        found = _ranked(layers, opened, judge, stop, show)
-        if len(found) < len(layers):
-            notes = [*notes, f"the time ended before {len(layers) - len(found)} of the layers"]
+        found, left = _ranked(layers, opened, judge, stop, show)
+        if left:
+            notes = [*notes, f"the time ended before {left} of the layers"]
         return Ranking(
             model=str(origin.path if origin else source),
             recipe=row.name,
@@ -286,12 +290,15 @@ def _layers(
     if graph.opset(names) < graph.opset(quantised):
         named = folder / "named.onnx"
         graph.raise_opset(named, named, graph.opset(quantised))
-    tools.preprocess(folder / "named.onnx", folder / "plain.onnx")
-    plain = graph.load(folder / "plain.onnx")
+    prepared = folder / "named.onnx"
+    if recipe.tool in PREPARING:
+        prepared = folder / "plain.onnx"
+        tools.preprocess(folder / "named.onnx", prepared)
+    plain = graph.load(prepared)
     graph.name_nodes(plain)
-    takes = _taken(recipe)
-    nodes = switches.switchable(plain, quantised, takes)
-    if nodes:
+    nodes = switches.switchable(plain, quantised, _taken(recipe))
+    by_kernel = any(node.op_type in BY_KERNEL for node in graph.all_nodes(quantised))
+    if nodes and not by_kernel:
         layers = [_layer(names, plain, node) for node in nodes]
         switches.write(plain, quantised, nodes, folder / "switched.onnx")
         runners = [
@@ -299,8 +306,9 @@ def _layers(
             for path in (source, folder / "switched.onnx")
         ]
         return layers, _by_switch(runners[0].signature, runners[1], len(nodes)), []
-    core = sorted(choose.candidates(plain, recipe, ()), key=_weight_of, reverse=True)
-    layers = [_layer(names, plain, node) for node in core]
+    kinds = {*recipe.core, *recipe.stored}
+    heavy = [node for node in plain.graph if node.op_type in kinds and _weight_of(node)]
+    layers = [_layer(names, plain, node) for node in sorted(heavy, key=_weight_of, reverse=True)]
     if not layers:
         raise QuantizeError(
             f"The recipe {recipe.name!r} quantises no layer of {str(source)!r} that could be left "
@@ -315,8 +323,8 @@ def _layers(
 
 def _taken(recipe: Recipe) -> Callable[[Any], bool]:
     """Tell a layer from what only goes along: a Relu rounds nothing that is not rounded already."""
-    kinds = {*recipe.core, *choose.JOINS}
-    return lambda node: recipe.whole or node.op_type in kinds
+    kinds = {*recipe.core, *recipe.stored, *choose.JOINS}
+    return lambda node: recipe.tool == "npu" or node.op_type in kinds
 
 
 def _layer(names: Any, plain: Any, node: Any) -> Damage:
@@ -373,13 +381,19 @@ def _ranked(
     judge: _Judge,
     stop: Callable[[], bool],
     show: Callable[[float, str], None],
-) -> tuple[Damage, ...]:
+) -> tuple[tuple[Damage, ...], int]:
+    """Give the layers from the worst, and how many the time ended before.
+
+    What the recipe turns out not to quantise is no layer of it.
+    """
+    left = 0
     found: list[tuple[int, Damage]] = []
     for number, layer in enumerate(layers):
         if stop():
+            left = len(layers) - number
             break
         show(number / len(layers), f"{layer.node} alone")
-        with opened(number) as runner:
+        with contextlib.suppress(QuantizeError), opened(number) as runner:
             found.append((number, dataclasses.replace(layer, sqnr_db=judge.sqnr_db(runner))))
     found.sort(key=lambda pair: (pair[1].sqnr_db, pair[0]))
     for place, (number, layer) in enumerate(found[:METRIC_LAYERS]):
@@ -389,4 +403,4 @@ def _ranked(
         with opened(number) as runner:
             scored = dataclasses.replace(layer, metric=judge.score(runner))
             found[place] = (number, scored)
-    return tuple(layer for _, layer in found)
+    return tuple(layer for _, layer in found), left

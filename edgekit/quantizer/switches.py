@@ -1,7 +1,8 @@
 """The float model with every rounding of a quantised file in it, each behind a switch.
 
-Reads a file in QDQ form: what its QuantizeLinear and DequantizeLinear nodes do to the inputs and
-the weight of a node is put in front of the same node of the float model. An input `SWITCHES`, bool
+Reads a file in QDQ form, or with stored weights (`stored`): what its QuantizeLinear and
+DequantizeLinear nodes, or its Cast and Mul, do to the inputs and the weight of a node is put in
+front of the same node of the float model. An input `SWITCHES`, bool
 (layers,), says which layers are rounded in a run. So one file and one session show every layer
 alone: nothing is quantised, written or opened anew for the next layer.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SWITCHES = "edgekit_switches"
+#: Operators whose third input is a bias.
+BIASED = ("Conv", "ConvTranspose", "Gemm")
 
 
 def switchable(plain: Any, quantised: Any, takes: Callable[[Any], bool]) -> list[Any]:
@@ -60,22 +63,38 @@ def _index(number: int) -> Any:
 
 
 def _roundings(node: Any, rounded: Any) -> dict[int, tuple[Any, ...]]:
-    """Give, by input, the nodes that round it: quantise and dequantise, or dequantise a weight.
+    """Give, by input, the nodes that round it: quantise and dequantise, or give a weight back.
 
     A bias is left out: 32 bits at the scale of its node lose nothing that counts.
     """
     found: dict[int, tuple[Any, ...]] = {}
     for index, (ours, theirs) in enumerate(zip(node.inputs, rounded.inputs, strict=False)):
-        last = theirs.producer() if theirs is not None else None
-        if ours is None or last is None or last.op_type != "DequantizeLinear":
+        if ours is None or theirs is None or (index == 2 and node.op_type in BIASED):
             continue
-        stored = last.inputs[0]
-        first = stored.producer()
-        if first is not None and first.op_type == "QuantizeLinear":
-            found[index] = (first, last)
-        elif ours.const_value is not None and ours.shape == stored.shape and index < 2:
-            found[index] = (last,)
+        chain = _chain(theirs)
+        if not chain:
+            continue
+        stored = chain[0].inputs[0]
+        if stored.const_value is None or (ours.const_value is not None and _same(ours, stored)):
+            found[index] = chain
     return found
+
+
+def _chain(value: Any) -> tuple[Any, ...]:
+    last = value.producer()
+    if last is None or last.op_type not in ("DequantizeLinear", "Mul"):
+        return ()
+    first = last.inputs[0].producer()
+    if last.op_type == "Mul":
+        given_back = first is not None and first.op_type == "Cast"
+        return (first, last) if given_back and first.inputs[0].const_value is not None else ()
+    if first is not None:
+        return (first, last) if first.op_type == "QuantizeLinear" else ()
+    return (last,) if last.inputs[0].const_value is not None else ()
+
+
+def _same(ours: Any, stored: Any) -> bool:
+    return bool(ours.const_value.shape == stored.const_value.shape)
 
 
 class _Writer:
@@ -114,11 +133,12 @@ class _Writer:
 
     def rounded(self, value: Any, nodes: Sequence[Any]) -> Any:
         """Pass a value through copies of the nodes; a stored weight takes its place."""
+        if nodes[0].inputs[0].const_value is not None:
+            value = self._copy(nodes[0].inputs[0])
         for node in nodes:
-            start = [value] if len(nodes) > 1 else [self._copy(node.inputs[0])]
             rest = [None if each is None else self._copy(each) for each in node.inputs[1:]]
             attributes = list(node.attributes.values())
-            value = self.add(node.op_type, [*start, *rest], attributes, node.domain)
+            value = self.add(node.op_type, [value, *rest], attributes, node.domain)
         return value
 
     def _copy(self, value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.quantizer.recipes import RECIPES, resolve
+from edgekit.quantizer.recipes import RECIPES, Recipe, resolve
 from edgekit.runtime.session import OPTIMIZATIONS
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ REFINEMENTS = (
     Refinement((("correct_bias", True),)),
     Refinement((("equalize", True),)),
 )
+
+
+NPUS = ("qnn", "nnapi")
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,7 @@ def space_for(
     """
     on_cpu = provider.alias == "cpu"
     if recipes is None:
-        rows = [row for row in RECIPES.values() if _suits(row.precision, provider, objective)]
-        # An NPU has no float to leave anything in; others are slower with everything in 8 bits.
-        whole = provider.alias in ("qnn", "nnapi")
-        names = [row.name for row in rows if row.whole == whole or row.precision != "int8"]
+        names = [name for name, row in RECIPES.items() if _suits(row, provider, objective)]
     else:
         names = [resolve(name).name for name in recipes]
     calibrated = [name for name in names if RECIPES[name].needs_calibration]
@@ -83,5 +83,11 @@ def space_for(
     )
 
 
-def _suits(precision: str, provider: Provider, objective: str) -> bool:
-    return precision in provider.precisions or (objective == "size" and precision == "fp16")
+def _suits(recipe: Recipe, provider: Provider, objective: str) -> bool:
+    """Tell whether a recipe is worth trying there. `mixed` is what excluded layers make."""
+    if recipe.needs_exclusions:
+        return False
+    if recipe.precision == "fp16":
+        return "fp16" in provider.precisions or objective == "size"
+    # An NPU has no float to leave anything in; others are slower with everything in 8 bits.
+    return "int8" in provider.precisions and (recipe.tool == "npu") == (provider.alias in NPUS)

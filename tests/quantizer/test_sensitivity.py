@@ -45,7 +45,11 @@ def outlier(path: Path) -> Path:
         ("convnet", "static-int8"),
         ("transformer", "static-int8"),
         ("transformer", "dynamic-int8"),
-        ("lstm", "static-int8"),
+        ("lstm", "weight-int8"),
+        ("convnet", "weight-int8"),
+        ("gru", "weight-int8"),
+        ("lstm", "dynamic-int8"),
+        ("transformer", "weight-int4"),
     ],
 )
 def test_a_layer_alone_is_as_in_a_file_where_only_it_is_quantised(
