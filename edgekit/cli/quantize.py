@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     "--recipe",
     default="static-int8",
     show_default=True,
-    help="dynamic-int8, static-int8, npu-int8 or fp16.",
+    help="static-int8, dynamic-int8, mixed, npu-int8, a16w8, weight-int8, weight-int4 or fp16.",
 )
+@click.option("--form", help="How the recipe is written: u8s8, s8s8 or qoperator of static-int8.")
 @click.option(
     "--calibration",
     metavar="SOURCE",

@@ -17,7 +17,7 @@ from edgekit import files
 from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.errors import FeedError, ModelError, QuantizeError
 from edgekit.filesize import model_bytes
-from edgekit.quantizer import damage, guards, ranges, recipes, sources
+from edgekit.quantizer import damage, guards, ranges, recipes, sources, tools
 from edgekit.quantizer.apply import PREPARED, Applied, apply
 from edgekit.quantizer.calibration import Calibration
 from edgekit.quantizer.recipes import RECIPES, Recipe, Settings
@@ -150,7 +150,8 @@ def quantize(
         notes = [*applied.notes, *_check(job, runner, made, data.sample), *notes]
         if data.source is not None:
             feeds, where = _held_out(job, data.source)
-            lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
+            with tools.tool_errors("tried on its ranges", "please report it with the model"):
+                lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
             failures, notes = failures + lost, notes + noted
     return _result(job, applied, notes, failures, data.about)
 
@@ -166,6 +167,11 @@ def _settings(recipe: Recipe, options: QuantizeOptions) -> Settings:
         raise QuantizeError(
             f"The recipe {recipe.name!r} does not calibrate and {unused} was given: leave it out, "
             f"or use one of {fitting}."
+        )
+    if corrected and options.get("form") == "qoperator":
+        raise QuantizeError(
+            "The form 'qoperator' was given with --correct-bias, which measures layers in QDQ "
+            "form: leave one of them out."
         )
     settings = Settings(
         exclude=tuple(options.get("exclude", ())),

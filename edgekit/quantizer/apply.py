@@ -95,7 +95,8 @@ def _int8(job: _Job) -> Applied:
         bias.add_biases(model, core)
     result = _MAKERS[recipe.tool](job, model, core, prepared)
     if job.settings.correct_bias and job.calibration is not None:
-        notes += bias.correct(prepared, result, [node.name for node in core], job.calibration)
+        with tools.tool_errors("corrected", "leave --correct-bias out"):
+            notes += bias.correct(prepared, result, [node.name for node in core], job.calibration)
     kept = stored.store(result, recipe.stored, exclude)
     notes += _kept(kept)
     if recipe.tool == "dynamic":

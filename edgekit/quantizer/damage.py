@@ -5,7 +5,7 @@
                    them alone leaves less signal than an int8 file has to keep; said of the
                    accumulator too: pairs of 8-bit weights whose products with a uint8 do not fit
                    into the 16 bits that x86 without VNNI adds them in
-`dead-channels`    a channel that is alive in float is all zero in 8 bits, for its weights or its
+`dead-channels`    a channel that is alive in float is all zero as integers: its weights or its
                    values are smaller than half a step of a scale that it shares with larger ones
 =================  ==============================================================================
 
@@ -90,7 +90,7 @@ def inspect(
     failures: list[Failure] = []
     notes: list[str] = []
     for dead, what, total, fix in [*_dead_weights(float_model, model), *_dead_values(seen)]:
-        detail = f"{dead} of {total} channels are alive in float and all zero in 8 bits: {fix}"
+        detail = f"{dead} of {total} channels are alive in float and all zero as integers: {fix}"
         if dead >= max(1, MAX_DEAD * total):
             failures.append(Failure("dead-channels", what, detail))
         else:
@@ -98,8 +98,8 @@ def inspect(
     for name, tensor in seen.items():
         share = tensor.cut / max(tensor.values, 1)
         detail = (
-            f"{share:.2%} of its values lie beyond {tensor.low:g} to {tensor.high:g}, where 8 bits "
-            f"end: they go from {tensor.ends[0]:g} to {tensor.ends[1]:g} in {where}"
+            f"{share:.2%} of its values lie beyond {tensor.low:g} to {tensor.high:g}, where the "
+            f"integers end: they go from {tensor.ends[0]:g} to {tensor.ends[1]:g} in {where}"
         )
         if tensor.cut and tensor.cut_db < MIN_CUT_DB:
             fix = "calibrate with data as the model meets it, or with --method minmax"

@@ -61,7 +61,7 @@ def find(
 
 def min_max(model: Path, calibration: Calibration, op_types: Sequence[str] | None) -> Ranges:
     """Give the least and greatest value of every float tensor at nodes of these types."""
-    from onnxruntime.quantization import MinMaxCalibrater
+    from onnxruntime.quantization.calibrate import MinMaxCalibrater
 
     with tempfile.TemporaryDirectory(dir=model.parent) as folder:
         augmented = Path(folder) / model.name

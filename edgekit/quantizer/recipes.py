@@ -52,6 +52,7 @@ import difflib
 from dataclasses import dataclass, replace
 
 from edgekit.errors import QuantizeError
+from edgekit.runtime import providers
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class Recipe:
     min_opset: int = 1
     forms: tuple[str, ...] = ()
     needs_exclusions: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes all operators, not those of `core` alone."""
+        return self.tool == "npu"
 
 
 @dataclass(frozen=True)
@@ -231,3 +237,12 @@ def resolve(name: str) -> Recipe:
     near = difflib.get_close_matches(name, [*RECIPES, *ALIASES], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, RECIPES))}."
     raise QuantizeError(f"There is no recipe {name!r}: {hint}")
+
+
+def recipes_for(provider: str) -> tuple[tuple[Recipe, str | None], ...]:
+    """Give the recipes that suit a provider, best first, each with the form that it wants.
+
+    None is a recipe's default form. Raises `ProviderError` for an unknown name.
+    """
+    named = [name.partition(":") for name in providers.resolve(provider).recipes]
+    return tuple((RECIPES[recipe], form or None) for recipe, _, form in named)

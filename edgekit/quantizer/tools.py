@@ -165,7 +165,8 @@ def quantize_static(
     Its own takes them from a file since 1.28 only, and as JSON.
     """
     import numpy as np
-    from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, TensorData, TensorsData
+    from onnxruntime.quantization import QDQQuantizer
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
     from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
     from onnxruntime.quantization.quant_utils import QuantizationMode, load_model_with_shape_infer
 

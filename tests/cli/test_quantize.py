@@ -65,10 +65,10 @@ def test_pictures_calibrate(tmp_path: Path) -> None:
     weights = {"w": models.normal(0, 192, 5)}
     source = models.write(tmp_path / "m.onnx", nodes, {"x": shape}, {"y": ["batch", 5]}, weights)
     bundle = write_bundle(tmp_path / "bundle", source, preprocessing=spec)
-    for number in range(4):
+    for number in range(3):
         path = tmp_path / "pictures" / str(number % 2) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 10), (80 * number,) * 3).save(path)
+        Image.new("RGB", (20, 10), (120 * number,) * 3).save(path)
     found = answer(
         "quantize",
         bundle.path,

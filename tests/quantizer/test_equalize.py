@@ -133,6 +133,7 @@ GAINS = {
     ("npu-int8", 0): ((-1, 1), (-1, 3), (-1, 3)),
     ("static-int8", 4): ((20, 40), (5, 20), (25, 45)),
     ("npu-int8", 4): ((30, 50), (5, 20), (30, 50)),
+    ("a16w8", 4): ((30, 50), (5, 20), (30, 50)),
 }
 
 
@@ -177,3 +178,9 @@ def test_a_recipe_that_does_not_calibrate_refuses_them(
     source = models.mlp(tmp_path / "m.onnx")
     with pytest.raises(QuantizeError, match=f"'{recipe}' does not calibrate and {name} was given"):
         quantize(source, recipe, **option)
+
+
+def test_a_form_whose_layers_cannot_be_measured_refuses_bias_correction(tmp_path: Path) -> None:
+    source = models.mlp(tmp_path / "m.onnx")
+    with pytest.raises(QuantizeError, match="'qoperator' was given with --correct-bias"):
+        quantize(source, calibration=models.data("mlp"), form="qoperator", correct_bias=True)

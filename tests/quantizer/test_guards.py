@@ -174,8 +174,8 @@ def test_saturation_says_the_share_and_both_ranges(tmp_path: Path) -> None:
     (failure,), _ = damage.inspect(floats, made, feed(4, 4, 4, 4), "the reference inputs")
     assert (failure.kind, failure.where) == ("saturation", "tensor 'x'")
     assert failure.detail == (
-        "75.00% of its values lie beyond 0 to 1, where 8 bits end: they go from 0 to 4 in the "
-        "reference inputs; calibrate with data as the model meets it, or with --method minmax"
+        "75.00% of its values lie beyond 0 to 1, where the integers end: they go from 0 to 4 in "
+        "the reference inputs; calibrate with data as the model meets it, or with --method minmax"
     )
 
 
