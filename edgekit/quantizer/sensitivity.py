@@ -23,7 +23,7 @@ from edgekit.bundle import Bundle
 from edgekit.debug import graphs
 from edgekit.errors import FeedError, QuantizeError, one_line
 from edgekit.metrics import evaluate
-from edgekit.parity import MAX_SQNR_DB, sqnr_db
+from edgekit.parity import MAX_SQNR_DB, TOLERANCES, sqnr_db
 from edgekit.quantizer import (
     SAMPLES,
     QuantizeOptions,
@@ -117,6 +117,8 @@ def rank(
     Raises what `quantize` raises, and `QuantizeError` where the recipe quantises no layer.
     """
     row = recipes.resolve(recipe)
+    if row.needs_exclusions:  # it is this one, but for the layers that are looked for here
+        row = recipes.resolve("static-int8")
     origin, source = _source(model)
     if score is None and origin is not None:
         bundle = origin
@@ -172,6 +174,40 @@ def choose_exclusions(
     while count < limit and math.fsum(powers[count:]) > allowed:
         count += 1
     return tuple(layer.node for layer in ranking.layers[:count])
+
+
+def exclusions(
+    model: str | Path | Bundle,
+    recipe: str = "static-int8",
+    *,
+    min_sqnr_db: float = TOLERANCES["int8"].min_sqnr_db or 0.0,
+    **options: Unpack[QuantizeOptions],
+) -> tuple[str, ...]:
+    """Rank the layers, and find by measuring how many of the worst have to stay in float.
+
+    It starts with what `choose_exclusions` predicts and takes twice as many until the outputs keep
+    `min_sqnr_db`; where nothing does, all but the best layer. None are given where the recipe keeps
+    as much without.
+    """
+    origin, source = _source(model)
+    with open_runner(source, threads=1) as runner, tempfile.TemporaryDirectory() as folder:
+        options = settled(origin, runner.signature, options)
+        ranking = rank(origin or source, recipe, score=lambda runner: None, **options)
+        if ranking.all_sqnr_db >= min_sqnr_db:
+            return ()
+        feeds = samples(origin, runner.signature, options, ROWS)
+        judge = _Judge(feeds, runner.run(feeds), lambda runner: None)
+        names = [layer.node for layer in ranking.layers][:-1]
+        count = len(choose_exclusions(ranking, min_sqnr_db=min_sqnr_db)) or 1
+        while count < len(names):
+            given: QuantizeOptions = {**options, "exclude": names[:count]}
+            path = Path(folder) / "mixed.onnx"
+            quantize(origin or source, recipe, out=path, force=True, **given)
+            with open_runner(path, threads=1) as mixed:
+                if judge.sqnr_db(mixed) >= min_sqnr_db:
+                    break
+            count *= 2
+        return tuple(names[:count])
 
 
 def samples(

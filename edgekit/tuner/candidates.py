@@ -5,10 +5,10 @@ Rows, in the order in which they are tried: what is likely to win comes first, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgekit.quantizer.recipes import RECIPES, Recipe, resolve
+from edgekit.quantizer.recipes import RECIPES, recipes_for, resolve
 from edgekit.runtime.session import OPTIMIZATIONS
 
 if TYPE_CHECKING:
@@ -37,21 +37,22 @@ REFINEMENTS = (
 )
 
 
-NPUS = ("qnn", "nnapi")
+FP16 = RECIPES["fp16"]
 
 
 @dataclass(frozen=True)
 class Space:
     """What a search may try.
 
-    `recipes` are names in order, `refinements` what is tried of some of them, `excludable` those
-    whose layers may be left in float. The first of `threads` and of `optimizations` is what files
-    are compared at.
+    `recipes` are names in order, `options` what goes with one wherever it is tried, such as its
+    form, `refinements` what is tried of some of them, `excludable` those whose layers may be left
+    in float. The first of `threads` and of `optimizations` is what files are compared at.
     """
 
     recipes: tuple[str, ...]
     refinements: dict[str, tuple[Refinement, ...]]
     excludable: tuple[str, ...]
+    options: dict[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
     threads: tuple[int, ...] = (1,)
     optimizations: tuple[str, ...] = ("all",)
 
@@ -65,29 +66,27 @@ def space_for(
 ) -> Space:
     """Give what to try on a provider: the recipes that suit it, or those that were named.
 
-    Graph optimisations and thread counts are the CPU's own; a small file is worth having on any
+    `mixed` is what layers left in float make of static-int8, and has no row of its own. Graph
+    optimisations and thread counts are the CPU's own; a small file is worth having on any
     provider, so the objective `size` takes fp16 in too.
     """
-    on_cpu = provider.alias == "cpu"
-    if recipes is None:
-        names = [name for name, row in RECIPES.items() if _suits(row, provider, objective)]
+    suited = recipes_for(provider.alias)
+    forms: dict[str, tuple[tuple[str, Any], ...]] = {
+        row.name: (("form", form),) for row, form in suited if form is not None
+    }
+    if recipes is not None:
+        rows = [resolve(name) for name in recipes]
     else:
-        names = [resolve(name).name for name in recipes]
-    calibrated = [name for name in names if RECIPES[name].needs_calibration]
+        rows = [row for row, _ in suited if not row.needs_exclusions]
+        if objective == "size" and FP16 not in rows:
+            rows.append(FP16)
+    on_cpu = provider.alias == "cpu"
     return Space(
-        recipes=tuple(names),
-        refinements=dict.fromkeys(calibrated, REFINEMENTS),
-        excludable=tuple(name for name in names if RECIPES[name].precision != "fp16"),
+        recipes=tuple(row.name for row in rows),
+        refinements={row.name: REFINEMENTS for row in rows if row.needs_calibration},
+        # An NPU has no float to leave anything in, and fp16 is float already.
+        excludable=tuple(row.name for row in rows if row.tool not in ("npu", "fp16")),
+        options=forms,
         threads=tuple(threads) if on_cpu else tuple(threads[:1]),
         optimizations=tuple(OPTIMIZATIONS) if on_cpu else ("all",),
     )
-
-
-def _suits(recipe: Recipe, provider: Provider, objective: str) -> bool:
-    """Tell whether a recipe is worth trying there. `mixed` is what excluded layers make."""
-    if recipe.needs_exclusions:
-        return False
-    if recipe.precision == "fp16":
-        return "fp16" in provider.precisions or objective == "size"
-    # An NPU has no float to leave anything in; others are slower with everything in 8 bits.
-    return "int8" in provider.precisions and (recipe.tool == "npu") == (provider.alias in NPUS)

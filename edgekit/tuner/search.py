@@ -119,8 +119,7 @@ class _Search:
         self.budget.reserve = min(RESERVE * self.budget.seconds, last)
 
     def try_recipes(self) -> None:
-        names = self.space.recipes
-        made = self._judge("recipes", (self._at_first(Candidate(name)) for name in names))
+        made = self._judge("recipes", (self._base(name) for name in self.space.recipes))
         self._time(made)
 
     def refine(self) -> None:
@@ -128,7 +127,7 @@ class _Search:
         for base in self._promising(self.space.refinements):
             worth = []
             for row in self.space.refinements[base.recipe]:
-                candidate = dataclasses.replace(base, options=row.options)
+                candidate = dataclasses.replace(base, options=(*base.options, *row.options))
                 for made in self._judge("methods", [candidate]):
                     if row.kernels or self._better(made, base):
                         worth.append(made)
@@ -277,7 +276,7 @@ class _Search:
 
     def _promising(self, recipes: Iterable[str]) -> list[Candidate]:
         """Give the bases of some recipes that may win once they are accurate enough, best first."""
-        tried = (self._at_first(Candidate(name)) for name in recipes)
+        tried = (self._base(name) for name in recipes)
         known = [self.trials[each] for each in tried if self._measured(each)]
         return [trial.candidate for trial in sorted(known, key=self._promise)][:KEEP]
 
@@ -326,6 +325,9 @@ class _Search:
     def _verdict(self, candidate: Candidate) -> str:
         speed = self.trials[candidate].speed
         return "unknown" if speed is None else speed.verdict
+
+    def _base(self, recipe: str) -> Candidate:
+        return self._at_first(Candidate(recipe, self.space.options.get(recipe, ())))
 
     def _at_first(self, candidate: Candidate) -> Candidate:
         return dataclasses.replace(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Samples that a candidate's outputs are compared with float's on.
 SAMPLES = 64
+#: What a recipe with layers left in float is called.
+MIXED = {"static-int8": "mixed"}
 #: What is kept of a candidate's latency.
 DETAILS = (
     "p90_ms", "p99_ms", "mean_ms", "ci95_ms", "runs", "load_ms", "first_run_ms",
@@ -74,7 +76,8 @@ class Workplace:
             }
             name = f"candidate{len(self._made)}"
             model = self.bundle or self.model
-            known = quantize(model, candidate.recipe, variant=name, force=True, **options)
+            recipe = MIXED.get(candidate.recipe) if candidate.exclude else None
+            known = quantize(model, recipe or candidate.recipe, variant=name, force=True, **options)
             self._made[candidate.file] = known
             self.bundle = known.bundle
         return known

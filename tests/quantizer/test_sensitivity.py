@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from edgekit.bundle import Bundle
 from edgekit.errors import QuantizeError
 from edgekit.parity import sqnr_db
 from edgekit.quantizer import quantize
-from edgekit.quantizer.sensitivity import Damage, Ranking, choose_exclusions, rank
+from edgekit.quantizer.sensitivity import Damage, Ranking, choose_exclusions, exclusions, rank
 from edgekit.runtime.runner import open_runner
+from tests.cli.test_device import run
 from tests.quantizer import models
 
 
@@ -93,6 +95,43 @@ def test_the_layer_at_fault_is_first_and_leaving_it_in_float_mends_the_file(
     with open_runner(source) as want, open_runner(made.path) as got:
         mended = sqnr_db(want.run(data)["y"], got.run(data)["y"])
     assert mended > ranking.all_sqnr_db + 6
+
+
+def test_mixed_without_exclusions_takes_them_from_the_ranking(tmp_path: Path) -> None:
+    source = outlier(tmp_path / "model.onnx")
+    data = {"x": models.normal(9, 64, 32)}
+    made = quantize(source, "mixed", calibration=({"x": row[None]} for row in data["x"]))
+    assert made.quantized_ops == {"MatMul": (2, 3)}
+    with open_runner(source) as want, open_runner(made.path) as got:
+        assert sqnr_db(want.run(data)["y"], got.run(data)["y"]) > 20
+
+
+def test_mixed_of_a_model_that_bears_8_bits(tmp_path: Path) -> None:
+    source = models.mlp(tmp_path / "model.onnx")
+    with pytest.raises(QuantizeError, match="use static-int8, or name layers"):
+        quantize(source, "mixed", calibration=models.data("mlp"))
+
+
+def test_exclusions_grow_until_the_file_that_was_measured_is_good(tmp_path: Path) -> None:
+    source = models.convnet(tmp_path / "model.onnx")
+    data = models.data("convnet")
+    ranking = rank(source, calibration=data)
+    chosen = exclusions(source, calibration=data, min_sqnr_db=ranking.all_sqnr_db + 3)
+    assert chosen == tuple(layer.node for layer in ranking.layers[: len(chosen)])
+    assert 0 < len(chosen) < len(ranking.layers)
+    assert exclusions(source, calibration=data, min_sqnr_db=ranking.all_sqnr_db - 1) == ()
+
+
+def test_the_command_shows_the_ranking_and_writes_nothing(bundle: Bundle) -> None:
+    before = sorted(bundle.path.iterdir())
+    shown = run("quantize", bundle.path, "--explain")
+    assert shown.exit_code == 0, shown.stderr
+    assert "static-int8 of" in shown.stdout
+    assert "Leave the worst in float with --exclude MatMul_0." in shown.stdout
+    found = json.loads(run("quantize", bundle.path, "--explain", "--json").stdout)
+    assert [layer["op_type"] for layer in found["layers"]] == ["MatMul"]
+    assert found["metric_name"] == "accuracy"
+    assert sorted(bundle.path.iterdir()) == before
 
 
 def test_a_bundle_brings_its_data_and_its_metric(bundle: Bundle) -> None:

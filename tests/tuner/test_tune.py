@@ -170,10 +170,11 @@ def test_models_that_are_not_there(tmp_path: Path, bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("provider", "objective", "inside", "outside"),
     [
-        ("cpu", "latency", {"static-int8", "dynamic-int8"}, {"fp16", "npu-int8"}),
+        ("cpu", "latency", {"static-int8", "dynamic-int8"}, {"fp16", "npu-int8", "mixed"}),
         ("cpu", "size", {"static-int8", "dynamic-int8", "fp16"}, {"npu-int8"}),
-        ("qnn", "latency", {"npu-int8", "fp16"}, {"static-int8", "dynamic-int8"}),
+        ("qnn", "latency", {"a16w8", "npu-int8", "fp16"}, {"static-int8", "dynamic-int8"}),
         ("webgpu", "latency", {"fp16"}, {"static-int8", "npu-int8"}),
+        ("tensorrt", "latency", {"fp16", "static-int8"}, {"npu-int8"}),
     ],
 )
 def test_what_is_tried_where(
@@ -183,6 +184,9 @@ def test_what_is_tried_where(
     assert inside <= set(space.recipes)
     assert outside.isdisjoint(space.recipes)
     assert set(space.recipes) <= set(RECIPES)
+    assert set(space.excludable).isdisjoint({"fp16", "npu-int8", "a16w8"})
+    if provider == "tensorrt":
+        assert space.options["static-int8"] == (("form", "s8s8"),)
     assert (space.threads == (1, 2)) is (provider == "cpu")
 
 

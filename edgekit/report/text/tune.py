@@ -22,7 +22,7 @@ def tuned(found: Tuned) -> list[Any]:
         table(_columns(found), [_cells(row, found) for row in found.rows]),
         "* on the Pareto front of accuracy, latency and size; > the winner; (!) below the goal",
         *_excluded(found),
-        *(f"{row.name}: {row.reason}" for row in found.rows if row.reason),
+        *_reasons(found),
         f"{found.reason[0].upper()}{found.reason[1:]}.",
         *_outcome(found),
         *found.notes,
@@ -76,6 +76,15 @@ def _excluded(found: Tuned) -> list[str]:
         worst = ", ".join(f"{node} {level:.1f} dB" for node, level in layers[:NAMED])
         lines.append(f"{name}, SQNR with one layer quantised alone: {worst}")
     return lines
+
+
+def _reasons(found: Tuned) -> list[str]:
+    """Say why something is not known, once for each reason."""
+    names: dict[str, list[str]] = {}
+    for row in found.rows:
+        if row.reason is not None:
+            names.setdefault(row.reason, []).append(row.name)
+    return [f"{'; '.join(rows)}: {reason}" for reason, rows in names.items()]
 
 
 def _outcome(found: Tuned) -> list[str]:
