@@ -100,10 +100,7 @@ def _int8(job: _Job) -> Applied:
     kept = stored.store(result, recipe.stored, exclude)
     notes += _kept(kept)
     if recipe.tool == "dynamic":
-        notes.append(
-            "activation ranges are found in every run: a row's answer depends a little on "
-            "the others in its batch"
-        )
+        notes += _dynamic_notes(core)
     return _finished(job, result, counts, notes)
 
 
@@ -126,6 +123,7 @@ def _npu(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     quantised = prepared.with_name("quantised.onnx")
     masks.bound(model)
     graph.save(model, prepared)
+    tools.fuse_for_npu(prepared)
     tools.run_npu(
         prepared,
         quantised,
@@ -291,14 +289,29 @@ def _kept(nodes: Sequence[Any]) -> list[str]:
     return [f"computed in float with weights of 8 bits in the file: {names}"]
 
 
+def _dynamic_notes(core: Sequence[Any]) -> list[str]:
+    notes = [
+        "activation ranges are found in every run: a row's answer depends a little on the others "
+        "in its batch"
+    ]
+    if any(node.op_type == "LSTM" and node.inputs[4:] and node.inputs[4] for node in core):
+        notes.append(
+            "the range of an LSTM's input takes in what is beyond a sequence's length: fill it "
+            "with zeros"
+        )
+    return notes
+
+
 def _nothing(recipe: Recipe, model: Any, exclude: Sequence[str]) -> QuantizeError:
     kinds = " or ".join((", ".join(recipe.core[:-1]), recipe.core[-1]))
-    found = graph.count(model, (*recipe.core, "Conv", *graph.RECURRENT))
+    found = graph.count(model, {*recipe.core, "Conv", *graph.RECURRENT})
     has = ", ".join(f"{count} {op}" for op, count in sorted(found.items())) or "none of them"
     if exclude:
         advice = "exclude less"
-    elif found["Conv"] and not recipe.needs_calibration:
+    elif found["Conv"] and recipe.tool == "dynamic":
         advice = "use static-int8 for convolutions"
+    elif recipe.tool != "weights" and graph.count(model, recipe.stored):
+        advice = "use weight-int8, which keeps weights in 8 bits and computes in float"
     else:
         advice = "use fp16, or keep the float model"
     return QuantizeError(

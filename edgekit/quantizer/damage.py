@@ -9,8 +9,8 @@
                    values are smaller than half a step of a scale that it shares with larger ones
 =================  ==============================================================================
 
-A failure is what costs the answer; the rest is a note. Names of constants are those that
-onnxruntime's tool gives: `X_scale` and `X_zero_point` for a tensor X, `X_quantized` for a weight.
+A failure is what costs the answer; the rest is a note. Both forms are read, QDQ and QOperator:
+nodes and tensors have the names that they have in the float file, but for what `_plain` takes away.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ NOTED = 1e-3
 MAX_PAIR = (2**15 - 1) // 255
 #: Activations that onnxruntime's tool makes a part of the node before them.
 FUSED = ("Clip", "Relu")
+#: Where the scale of what a node rounds is among its inputs; the zero point comes after it.
+SCALE_OF_OUTPUT = {
+    "QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6, "QLinearMul": 6,
+    "QGemm": 7, "QLinearAveragePool": 3, "QLinearGlobalAveragePool": 3, "QLinearLeakyRelu": 3,
+    "QLinearConcat": 0,
+}  # fmt: skip
+WEIGHTS_AT_3 = ("QGemm", "QLinearConv", "QLinearMatMul")
 
 
 @dataclass
@@ -109,19 +116,25 @@ def inspect(
     return failures, notes + _saturating_weights(float_model, model)
 
 
-def _constants(model: Any) -> dict[str, Array]:
-    values = model.graph.initializers.values()
-    return {v.name: v.const_value.numpy() for v in values if v.const_value is not None}
+def _constant(value: Any) -> Array | None:
+    """Give a constant as an array, None for anything else."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
+def _plain(name: str) -> str:
+    """Give the name in the float file of a node or tensor that the tool named anew."""
+    for suffix in ("_QuantizeLinear_Input", "__rounded", "_quantized", "_quant"):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def _watch(floats: Path, float_model: Any, model: Any, feeds: Iterable[Feeds]) -> dict[str, _Seen]:
     """Run the float file and see how its tensors fit the ranges of the quantised one."""
-    constants, tensors = _constants(model), _activations(float_model)
+    tensors = _activations(float_model)
     there = {node.name for node in model.graph}
     seen: dict[str, _Seen] = {}
-    for name in tensors:
-        scale, zero = (constants.get(f"{name}_{part}") for part in ("scale", "zero_point"))
-        if scale is None or zero is None or scale.size != 1 or zero.dtype.kind not in "iu":
+    for name, scale, zero in _scales(model):
+        if name not in tensors or scale is None or zero is None or scale.size != 1:
             continue
         limits, step, offset = np.iinfo(zero.dtype), float(scale.reshape(())), int(zero.reshape(()))
         low, high = (limits.min - offset) * step, (limits.max - offset) * step
@@ -131,6 +144,17 @@ def _watch(floats: Path, float_model: Any, model: Any, feeds: Iterable[Feeds]) -
             if array.size and np.isfinite(array).all():
                 seen[name].add(array)
     return seen
+
+
+def _scales(model: Any) -> Iterator[tuple[str, Array | None, Array | None]]:
+    """Give the float name of each tensor that is rounded, with its scale and zero point."""
+    for node in model.graph:
+        place = SCALE_OF_OUTPUT.get(node.op_type)
+        if place is not None and node.outputs and len(node.inputs) > place + 1:
+            tensor = node.inputs[0] if node.op_type == "QuantizeLinear" else node.outputs[0]
+            if tensor is not None:
+                scale, zero = (_constant(value) for value in node.inputs[place : place + 2])
+                yield _plain(tensor.name), scale, zero
 
 
 def _activations(model: Any) -> dict[str, Any]:
@@ -191,19 +215,29 @@ def _saturating_weights(float_model: Any, model: Any) -> list[str]:
 
 def _weights(float_model: Any, model: Any) -> Iterator[tuple[Any, Array, Array]]:
     """Give layers with their weights in float and as integers less the zero point, by channel."""
-    floats, constants = _constants(float_model), _constants(model)
-    for node in float_model.graph:
-        name = node.inputs[1].name if len(node.inputs) > 1 and node.inputs[1] else ""
-        codes, weight = constants.get(f"{name}_quantized"), floats.get(name)
-        if node.op_type not in ("Conv", "Gemm", "MatMul") or codes is None or weight is None:
+    layers = {node.name: node for node in float_model.graph if len(node.inputs) > 1}
+    for made in model.graph:
+        node = layers.get(_plain(made.name))
+        if node is None or node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
-        zero = constants.get(f"{name}_zero_point", np.zeros((), codes.dtype))
-        columns = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
-        if codes.dtype.kind not in "iu" or codes.shape != weight.shape or weight.ndim < 2:
+        weight = _constant(node.inputs[1])
+        codes, zero = _codes(made)
+        if weight is None or codes is None or codes.shape != weight.shape or weight.ndim < 2:
             continue
-        if columns:
+        if node.op_type != "Conv" and not node.attributes.get_int("transB", 0):
             codes, weight = codes.T, weight.T
-        rows = weight.reshape(len(weight), -1)
-        offset = zero.reshape(-1, 1) if zero.size > 1 else zero.reshape(())
-        kept = codes.reshape(len(codes), -1)
-        yield node, rows, kept if not np.any(offset) else kept.astype(np.int32) - offset
+        rows, kept = weight.reshape(len(weight), -1), codes.reshape(len(codes), -1)
+        if zero is not None and zero.any():
+            offset = zero.reshape(-1, 1) if zero.size > 1 else zero.reshape(())
+            kept = kept.astype(np.int32) - offset
+        yield node, rows, kept
+
+
+def _codes(made: Any) -> tuple[Array | None, Array | None]:
+    """Give the integers of a layer's weight and their zero point."""
+    if made.op_type in WEIGHTS_AT_3:
+        return _constant(made.inputs[3]), _constant(made.inputs[5])
+    maker = made.inputs[1].producer() if len(made.inputs) > 1 and made.inputs[1] else None
+    if maker is None or maker.op_type != "DequantizeLinear":
+        return None, None
+    return _constant(maker.inputs[0]), _constant(maker.inputs[2] if len(maker.inputs) > 2 else None)

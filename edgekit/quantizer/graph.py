@@ -10,7 +10,7 @@ from edgekit.errors import QuantizeError
 from edgekit.quantizer.tools import tool_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from edgekit.quantizer.recipes import Recipe
@@ -85,7 +85,7 @@ def all_nodes(model: Any) -> Iterator[Any]:
     yield from model.graph.all_nodes()
 
 
-def count(model: Any, op_types: Sequence[str]) -> Counter[str]:
+def count(model: Any, op_types: Collection[str]) -> Counter[str]:
     """Count the standard operators of these types, in subgraphs too."""
     return Counter(
         node.op_type

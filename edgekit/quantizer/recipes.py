@@ -175,7 +175,7 @@ _NPU = Recipe(
     activations="UINT8",
     weights="UINT8",
     weight_bits=8,
-    min_opset=13,
+    min_opset=20,  # the first that has Gelu
     stored=("GRU", "LSTM", "RNN"),
 )
 _A16W8 = replace(

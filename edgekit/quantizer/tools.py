@@ -196,6 +196,22 @@ def quantize_static(
     quantizer.model.save_model_to_file(str(target), False)
 
 
+def fuse_for_npu(path: Path) -> None:
+    """Let Gelu and layer normalisation be one operator each, as an NPU has them; in place."""
+    with tool_errors("prepared for quantisation", "try static-int8"):
+        import onnx
+        from onnxruntime.quantization import fusions
+        from onnxruntime.quantization.onnx_model import ONNXModel
+
+        model = ONNXModel(onnx.load(path))
+        for fusion in (fusions.FusionGelu, fusions.FusionLayerNormalization):
+            fusion(model).apply()
+        for node in model.model.graph.node:
+            if node.op_type == "Gelu":
+                node.domain = ""  # the operator of opset 20 says the same
+        onnx.save(model.model, path)
+
+
 def run_npu(
     source: Path,
     target: Path,

@@ -12,7 +12,7 @@ from onnx import helper
 from edgekit import files
 from edgekit.bundle import FileEntry
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import damage, quantize
+from edgekit.quantizer import damage, graph, quantize
 from edgekit.quantizer.guards import check_inputs
 from tests.conftest import write_bundle
 from tests.quantizer import models
@@ -207,6 +207,18 @@ def test_weights_that_overflow_sixteen_bits_are_noted(
     _, notes = damage.inspect(floats, made, feed(1, 1, 1, 1), "the reference inputs")
     assert [note.partition(":")[0] for note in notes] == ["saturation"] * saturates
     assert all("(100.0% of the pairs of 'dense')" in note for note in notes)
+
+
+def test_ranges_are_found_in_the_form_of_operators_too(tmp_path: Path) -> None:
+    source = models.convnet(tmp_path / "m.onnx")
+    small = {name: array * 0.2 for name, array in models.data("convnet").items()}
+    made = quantize(source, calibration=small, form="qoperator")
+    floats = graph.load(source)
+    graph.save(floats, tmp_path / "floats.onnx")
+    large = [{name: array[:4] for name, array in models.data("convnet").items()}]
+    failures, _ = damage.inspect(tmp_path / "floats.onnx", made.path, large, "the data")
+    assert {failure.kind for failure in failures} == {"saturation"}
+    assert {"tensor 'x'", "tensor 'f'"} <= {failure.where for failure in failures}
 
 
 def test_a_channel_that_one_scale_rounds_to_nothing_is_named_and_equalised(tmp_path: Path) -> None:
