@@ -133,18 +133,22 @@ def rank(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = stack.enter_context(open_runner(source, threads=1))
         options = settled(origin, runner.signature, options)
+        notes = []
+        if options.get("equalize") or options.get("correct_bias"):
+            # Both change float weights, which are what the roundings are compared with.
+            options = {**options, "equalize": False, "correct_bias": False}
+            notes.append("equalisation and bias correction are left out of the ranking")
         whole = folder / "all.onnx"
         quantize(origin or source, row.name, out=whole, **options)
         feeds = samples(origin, runner.signature, options, ROWS)
         judge = _Judge(feeds, runner.run(feeds), score or (lambda runner: None))
         with open_runner(whole, threads=1) as every:
             all_sqnr, all_metric = judge.sqnr_db(every), judge.score(every)
-        layers, opened, notes = _layers(
-            row, origin or source, source, whole, folder, options, stack
-        )
+        layers, opened, more = _layers(row, origin or source, source, whole, folder, options, stack)
         found, left = _ranked(layers, opened, judge, stop, show)
+        notes += more
         if left:
-            notes = [*notes, f"the time ended before {left} of the layers"]
+            notes.append(f"the time ended before {left} of the layers")
         return Ranking(
             model=str(origin.path if origin else source),
             recipe=row.name,

@@ -144,6 +144,15 @@ def test_a_bundle_brings_its_data_and_its_metric(bundle: Bundle) -> None:
     assert [v.name for v in Bundle.open(bundle.path).manifest.variants] == ["fp32"]
 
 
+def test_what_changes_float_weights_is_left_out_of_a_ranking(tmp_path: Path) -> None:
+    source = models.convnet(tmp_path / "model.onnx")
+    data = models.data("convnet")
+    plain = rank(source, calibration=data)
+    ranking = rank(source, calibration=data, equalize=True, correct_bias=True)
+    assert ranking.layers == plain.layers
+    assert ranking.notes == ("equalisation and bias correction are left out of the ranking",)
+
+
 def test_a_ranking_that_is_stopped_says_so(tmp_path: Path) -> None:
     source = models.convnet(tmp_path / "model.onnx")
     asked = iter([False, False, True, True, True])
