@@ -160,10 +160,10 @@ def quantize(
 
 def _chosen(job: _Job, options: QuantizeOptions) -> QuantizeOptions:
     """Choose the layers to leave in float by the damage that each does (`sensitivity`)."""
-    from edgekit.quantizer import sensitivity
+    from edgekit.quantizer import samples, sensitivity
 
     with open_runner(job.source) as runner:
-        options = sensitivity.settled(job.origin, runner.signature, options)
+        options = samples.settled(job.origin, runner.signature, options)
     exclude = sensitivity.exclusions(job.origin or job.source, **options)
     if not exclude:
         raise QuantizeError(

@@ -17,6 +17,7 @@ from edgekit.bundle import DATA_FILES, EXTERNAL, Bundle
 from edgekit.errors import QuantizeError
 from edgekit.filesize import model_bytes, model_files
 from edgekit.quantizer import Quantized, QuantizeOptions, quantize, sensitivity
+from edgekit.quantizer.samples import likeness, samples, settled
 from edgekit.runtime.runner import open_runner
 from edgekit.tuner.results import FLOAT, Candidate, Quality, Speed
 
@@ -60,7 +61,7 @@ class Workplace:
         self.conditions: dict[str, Any] = {}
         with open_runner(self.source, threads=1) as runner:
             self._signature = runner.signature
-        self.quantizing = sensitivity.settled(self.bundle, self._signature, quantizing)
+        self.quantizing = settled(self.bundle, self._signature, quantizing)
         self._made: dict[Candidate, Quantized] = {}
         self._feeds: Feeds | None = None
         self._expected: Outputs | None = None
@@ -149,14 +150,14 @@ class Workplace:
         given = self.quantizing
         if self.task.inputs is not None:
             given = {**given, "calibration": self.task.inputs}
-        return sensitivity.samples(self.bundle, self._signature, given, SAMPLES)
+        return samples(self.bundle, self._signature, given, SAMPLES)
 
     def _likeness(self, got: Outputs) -> float:
         """Give the least SQNR of the outputs beside float's on the CPU."""
         if self._expected is None:
             with open_runner(self.source, threads=1) as runner:
                 self._expected = runner.run(self.feeds)
-        return sensitivity.likeness(self._expected, got)
+        return likeness(self._expected, got)
 
     def _timed(self, candidate: Candidate) -> latency.Candidate:
         provider = self.running.get("provider", "cpu")
