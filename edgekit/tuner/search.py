@@ -108,6 +108,8 @@ class _Search:
         self.cut: list[str] = []
         self.short_s = min(LONGEST_S, max(SHORTEST_S, SHORT * budget.seconds))
         self.float = self._at_first(Candidate())
+        #: The lanes of a timing without which a candidate is not worth making: size needs none.
+        self._lanes = 0 if goal.objective == "size" else 2
 
     def measure_float(self) -> None:
         self._show("float: what it answers")
@@ -115,8 +117,9 @@ class _Search:
         self.trials[self.float] = Trial(self.float, "float", quality)
         self._show("float: its latency")
         self._time_group([], self.short_s)
-        last = (FINALISTS + 1) * self._last_lane_s(FINAL)
-        self.budget.reserve = min(RESERVE * self.budget.seconds, last)
+        if self._lanes:
+            last = (FINALISTS + 1) * self._last_lane_s(FINAL)
+            self.budget.reserve = min(RESERVE * self.budget.seconds, last)
 
     def try_recipes(self) -> None:
         made = self._judge("recipes", (self._base(name) for name in self.space.recipes))
@@ -205,7 +208,7 @@ class _Search:
         for candidate in candidates:
             if candidate in self.trials:
                 continue
-            if not self.budget.allows(quality=1, lane=2):
+            if not self.budget.allows(quality=1, lane=self._lanes):
                 self.cut.append(stage)
                 break
             self._show(f"{candidate}: what it answers")
@@ -263,7 +266,7 @@ class _Search:
             self.trials[candidate] = dataclasses.replace(known, speed=speed)
 
     def _ranking(self, candidate: Candidate) -> list[tuple[str, float]]:
-        if not self.budget.allows(ranking=1, quality=1, lane=2):
+        if not self.budget.allows(ranking=1, quality=1, lane=self._lanes):
             self.cut.append("exclusions")
             return []
         self._show(f"{candidate}: layers by their damage")
