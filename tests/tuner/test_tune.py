@@ -18,9 +18,11 @@ from edgekit import files
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, FeedError, OutputError, QuantizeError
 from edgekit.quantizer.recipes import RECIPES
+from edgekit.report.text import tune as report
 from edgekit.runtime.providers import PROVIDERS
 from edgekit.runtime.runner import open_runner
 from edgekit.tuner.candidates import space_for
+from edgekit.tuner.results import Goal, Row, Speed, Tuned
 from edgekit.tuner.task import task_of
 from tests.cli.test_device import run
 from tests.conftest import write_bundle
@@ -229,6 +231,58 @@ def test_a_search_that_is_killed_goes_on_where_it_was(bundle: Bundle) -> None:
     assert len(answers) == len(set(answers))
     found = json.loads(run("tune", *args, "--force", "--json").stdout)
     assert (found["measured"], found["remembered"] > 3) == (0, True)
+
+
+def test_the_report_names_the_layers_in_float_and_the_settings_of_the_winner() -> None:
+    winner = Row(
+        name="static-int8, 1 layer in float, 2 threads",
+        recipe="static-int8",
+        options={},
+        exclude=("net/bad/MatMul",),
+        threads=2,
+        optimization="all",
+        stage="settings",
+        metric=None,
+        drop=None,
+        sqnr_db=31.0,
+        size_bytes=2048,
+        speed=Speed(1.0, 0.5, (0.4, 0.6), "faster", 1.0, 1.0),
+        admissible=True,
+        front=True,
+        winner=True,
+        reason=None,
+    )
+    lines = report.tuned(
+        Tuned(
+            model="m.onnx",
+            provider="cpu",
+            goal=Goal("latency", None, 0.005, 20.0),
+            rows=(winner,),
+            winner=winner.name,
+            kept_float=False,
+            reason="static-int8 is the fastest",
+            threads=2,
+            optimization="all",
+            path="m.tuned.onnx",
+            variant=None,
+            cut=("settings",),
+            rankings={"static-int8": [("net/bad/MatMul", 12.0), ("net/last/MatMul", 40.0)]},
+            notes=(),
+            seed=0,
+            budget_s=60.0,
+            spent_s=59.0,
+            measured=3,
+            remembered=2,
+            ledger="m.tuned.ledger.jsonl",
+            conditions={},
+        )
+    )
+    text = [line for line in lines if isinstance(line, str)]
+    assert text[0] == "Tuned m.onnx for cpu: the fastest with an SQNR of 20 dB or more"
+    assert "Wrote m.tuned.onnx, with net/bad/MatMul in float." in text
+    assert "Open it with edgekit.open('m.tuned.onnx', threads=2, optimization='all')." in text
+    assert "The time did not suffice for all settings." in text
+    assert any("net/bad/MatMul 12.0 dB, net/last/MatMul 40.0 dB" in line for line in text)
 
 
 def test_a_time_that_is_none(bundle: Bundle) -> None:

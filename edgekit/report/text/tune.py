@@ -90,7 +90,9 @@ def _reasons(found: Tuned) -> list[str]:
 def _outcome(found: Tuned) -> list[str]:
     lines = []
     if found.path is not None:
-        lines.append(f"Wrote {found.path}.")
+        (winner,) = (row for row in found.rows if row.winner)
+        left = f", with {', '.join(winner.exclude)} in float" if winner.exclude else ""
+        lines.append(f"Wrote {found.path}{left}.")
     if found.threads != 1 or found.optimization != "all":
         where = found.path or found.model
         if found.variant is not None:
