@@ -61,7 +61,6 @@ def apply(
 
     Raises `QuantizeError` where the recipe finds nothing to do, or a tool fails.
     """
-    settings.check(recipe)
     model = graph.load(source)
     graph.name_nodes(model)
     _check_exclude(model, settings.exclude, source)

@@ -9,8 +9,9 @@
                    values are smaller than half a step of a scale that it shares with larger ones
 =================  ==============================================================================
 
-A failure is what costs the answer; the rest is a note. Both forms are read, QDQ and QOperator:
-nodes and tensors have the names that they have in the float file, but for what `_plain` takes away.
+A failure is what costs the answer; the rest is a note, and so are channels of an activation that
+are lost: they are small, and parity tells whether they mattered. Both forms are read, QDQ and
+QOperator: nodes and tensors have their names of the float file, but for what `_plain` takes away.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 #: The signal that has to be left where values are cut, in dB.
 MIN_CUT_DB = TOLERANCES["int8"].min_sqnr_db or 0.0
-#: A layer that loses this share of its channels has failed.
+#: A layer whose weights lose this share of its channels has failed.
 MAX_DEAD = 1 / 8
 #: A share of cut values that is worth a note.
 NOTED = 1e-3
@@ -96,12 +97,15 @@ def inspect(
     seen = _watch(floats, float_model, model, feeds)
     failures: list[Failure] = []
     notes: list[str] = []
-    for dead, what, total, fix in [*_dead_weights(float_model, model), *_dead_values(seen)]:
-        detail = f"{dead} of {total} channels are alive in float and all zero as integers: {fix}"
-        if dead >= max(1, MAX_DEAD * total):
+    for dead, what, total in _dead_weights(float_model, model):
+        detail = f"{_lost(dead, total)}: use --equalize, or a recipe with a scale for each channel"
+        if dead >= MAX_DEAD * total:
             failures.append(Failure("dead-channels", what, detail))
         else:
             notes.append(f"dead-channels: {what}: {detail}")
+    for dead, what, total in _dead_values(seen):
+        advice = "if parity suffers, use --equalize or leave the layer in float with --exclude"
+        notes.append(f"dead-channels: {what}: {_lost(dead, total)}: {advice}")
     for name, tensor in seen.items():
         share = tensor.cut / max(tensor.values, 1)
         detail = (
@@ -176,21 +180,23 @@ def _by_channel(x: Array) -> Array:
     return moved.reshape(-1, moved.shape[-1]) if moved.ndim else moved.reshape(1, 1)
 
 
-def _dead_values(seen: dict[str, _Seen]) -> Iterator[tuple[int, str, int, str]]:
-    fix = "use --equalize, or leave the layer in float with --exclude"
+def _lost(dead: int, total: int) -> str:
+    return f"{dead} of {total} channels are alive in float and all zero as integers"
+
+
+def _dead_values(seen: dict[str, _Seen]) -> Iterator[tuple[int, str, int]]:
     for name, tensor in seen.items():
         dead = int(((tensor.channels > 0) & (tensor.channels < tensor.step / 2)).sum())
         if dead:
-            yield dead, f"tensor {name!r}", tensor.channels.size, fix
+            yield dead, f"tensor {name!r}", tensor.channels.size
 
 
-def _dead_weights(float_model: Any, model: Any) -> Iterator[tuple[int, str, int, str]]:
-    fix = "use --equalize, or a recipe with a scale for each channel"
+def _dead_weights(float_model: Any, model: Any) -> Iterator[tuple[int, str, int]]:
     for node, rows, codes in _weights(float_model, model):
         alive = np.abs(rows).max(1) > 0
         dead = int((alive & ~codes.any(1)).sum())
         if dead:
-            yield dead, f"weights of {node.name!r}", len(rows), fix
+            yield dead, f"weights of {node.name!r}", len(rows)
 
 
 def _saturating_weights(float_model: Any, model: Any) -> list[str]:

@@ -6,7 +6,8 @@ dynamic-int8   MatMul and Gemm with constant weights: int8 weights, one scale a 
                LSTM becomes a DynamicQuantizeLSTM, in the same way. No calibration. Convolutions
                are computed in float (ConvInteger is 8 times slower), and GRU and RNN.
 static-int8    Conv, MatMul and Gemm with constant weights, in QDQ form: weights int8, symmetric,
-               one scale a channel; activations uint8 with ranges fixed by calibration (min-max).
+               one scale a channel; activations uint8 with ranges fixed by calibration (min-max,
+               where no other method is asked for).
                Shape, pool and join operators between them travel in int8; LayerNormalization,
                Softmax, attention products and recurrent layers are computed in float. Forms:
                u8s8 (as said); s8s8 (activations int8 and symmetric, biases float: what TensorRT
@@ -15,7 +16,7 @@ static-int8    Conv, MatMul and Gemm with constant weights, in QDQ form: weights
 mixed          static-int8 with the named layers left in float, weights too.
 npu-int8       Every operator in QDQ form, by onnxruntime's rules for Qualcomm's NPU, which has no
                float: weights and activations uint8, one scale a tensor, ranges fixed by
-               calibration (min-max), outputs rounded too. For an NPU; slower on most CPUs.
+               calibration, outputs rounded too. For an NPU; slower on most CPUs.
 a16w8          As npu-int8, with activations in uint16.
 weight-int8    Weights alone: int8 in the file, one scale a channel (a row, of a table), and float
                again as soon as an engine opens it: a quarter of the size, the speed of float.
@@ -38,7 +39,10 @@ fast as 8.
 
 The kernels for the uint8 weights of npu-int8 add in 32 bits, and are slower for it. npu-int8 and
 a16w8 say a mask's -1e9 as -64, which Softmax makes the same of and an integer can bear
-(`masks.py`).
+(`masks.py`), and GELU and layer normalisation as one operator each, as an NPU has them.
+
+The weights of weight-int8 are float again in a file that an engine optimised and wrote: an .ort
+file, a compiled model.
 
 MatMulNBits rounds activations to int8, in blocks of a row (accuracy level 4: the kernels for float
 activations are slower than float, those of 8 bits 20 times). For one row at a time it reads a

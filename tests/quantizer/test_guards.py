@@ -156,7 +156,7 @@ EVEN = np.linspace(0.5, 1, 8, dtype=np.float32).reshape(4, 2)
         pytest.param((1, 1, 1, 1), [], [], id="all in range"),
         pytest.param((1, 1, 1, 1.02), [], ["saturation"], id="a little beyond"),
         pytest.param((1, 1, 1, 9), ["saturation"], [], id="far beyond"),
-        pytest.param((1, 1, 1, 0.001), ["dead-channels"], [], id="a channel below half a step"),
+        pytest.param((1, 1, 1, 0.001), [], ["dead-channels"], id="a channel below half a step"),
         pytest.param((1, 1, 1, 0), [], [], id="a channel that is dead in float"),
     ],
 )
