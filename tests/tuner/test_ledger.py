@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
@@ -45,6 +45,7 @@ def test_another_subject_has_other_measurements(
 
 
 @given(cut=st.integers(0, 400))
+@settings(deadline=None, max_examples=40)
 def test_a_line_that_was_cut_off_is_ignored_and_swallows_none(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:

@@ -298,6 +298,7 @@ TRIALS = st.lists(
 
 
 @given(trials=TRIALS)
+@settings(deadline=None)
 def test_the_front_holds_the_best_of_each_and_nothing_worse_in_all(trials: list[Trial]) -> None:
     found = front(trials, LATENCY)
     assert found
