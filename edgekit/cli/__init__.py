@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "edgekit.cli.build",
     "quantize": "edgekit.cli.quantize",
     "compile": "edgekit.cli.compile",
+    "embed": "edgekit.cli.embed",
     "run": "edgekit.cli.whole",
     "infer": "edgekit.cli.device",
     "validate": "edgekit.cli.validate",
