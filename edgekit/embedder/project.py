@@ -109,7 +109,8 @@ def embed(
     app = _prepare(model, row, variant, name)
     values = _values(app, row)
     with files.new_folder(folder, force=force, marker=MARKER) as made:
-        templates.copy(row.name, preprocess.kind_of(app.preprocessing), made, values)
+        for source in (*row.shared, row.name):
+            templates.copy(source, preprocess.kind_of(app.preprocessing), made, values)
         _fill(made, app, row, values)
         written = {
             str(path.relative_to(made)): path.stat().st_size
