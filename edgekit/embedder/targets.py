@@ -95,6 +95,16 @@ TARGETS = {
             shared=("javascript",),
             values=lambda _spec: {"lib": "lib"},
         ),
+        Target(
+            name="web",
+            summary="a static page on onnxruntime-web: WebGPU where there is one, else WebAssembly",
+            runtime=Runtime("onnxruntime-web", "1.30.0", "1.30.0", 13, ONNX_26),
+            data="site",
+            why="the float file, which a browser's GPU runs whole",
+            external=False,
+            shared=("javascript",),
+            values=lambda _spec: {"lib": "site"},
+        ),
     )
 }
 
