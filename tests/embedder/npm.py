@@ -13,7 +13,7 @@ def run(*command: str | Path, cwd: Path, code: int = 0, **options: Any) -> str:
         command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, **options
     )
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return f"{done.stdout}{done.stderr}"
 
 
 def lend(modules: Path, project: Path) -> Path:
