@@ -110,7 +110,7 @@ def test_digits_that_are_drawn_are_read(modules: Path, tmp_path: Path) -> None:
 
     data = digits.data()
     flat = data.train_inputs["image"].reshape(len(data.train_targets), -1)
-    fit = LogisticRegression(max_iter=200).fit(flat, data.train_targets)
+    fit = LogisticRegression(max_iter=1000).fit(flat, data.train_targets)
     flatten = [helper.make_node("Flatten", ["image"], ["features"])]
     given = ("image", TensorProto.FLOAT, ["batch", 28, 28, 1])
     model = linear(tmp_path, "digits", flatten, given, fit)
@@ -152,7 +152,7 @@ def test_names_that_are_typed_are_placed(modules: Path, tmp_path: Path) -> None:
     table = np.eye(size, dtype=np.float32)
     table[0] = 0  # padding counts for nothing
     counts = table[tokens].sum(axis=1)
-    fit = LogisticRegression(max_iter=200).fit(counts, data.train_targets)
+    fit = LogisticRegression(max_iter=1000).fit(counts, data.train_targets)
     nodes = [
         helper.make_node("Gather", ["table", "tokens"], ["hot"]),
         helper.make_node("ReduceSum", ["hot", "axes"], ["features"], keepdims=0),
