@@ -23,6 +23,7 @@ COMMANDS = {
     "quantize": "edgekit.cli.quantize",
     "tune": "edgekit.cli.tune",
     "compile": "edgekit.cli.compile",
+    "embed": "edgekit.cli.embed",
     "run": "edgekit.cli.whole",
     "infer": "edgekit.cli.device",
     "validate": "edgekit.cli.validate",
