@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Examples: edgekit quantize | edgekit quantize artifacts/cnn --recipe dynamic-int8 | "
     "edgekit quantize artifacts/cnn --calibration photos/ --method entropy | "
-    "edgekit quantize model.onnx --calibration feeds.py:samples --samples 512 --equalize"
+    "edgekit quantize model.onnx --calibration feeds.py:samples --samples 512 --equalize | "
+    "edgekit quantize artifacts/cnn --explain"
 )
 @options.model_argument
 @click.option(
@@ -66,6 +67,11 @@ if TYPE_CHECKING:
 )
 @click.option("--exclude", multiple=True, metavar="NODE", help="A node to leave in float.")
 @click.option("--no-bench", is_flag=True, help="Do not time the result against float.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Write nothing: rank the layers by the damage that each does when it alone is quantised.",
+)
 @options.out_option
 @options.force_option
 @options.json_option
@@ -75,6 +81,7 @@ def quantize(
     model: Path | None,
     out: Path | None,
     no_bench: bool,
+    explain: bool,
     force: bool,
     as_json: bool,
     **how: Unpack[QuantizeArguments],
@@ -90,9 +97,22 @@ def quantize(
     from edgekit.whole import quantize_and_compare
 
     path = options.model_path(model)
+    if explain:
+        _explain(path, as_json=as_json, **how)
+        return
     with options.progress_bar() as progress:
         result = quantize_and_compare(
             path, out=out, bench=not no_bench, force=force, progress=progress, **how
         )
     options.emit(lambda: json.comparison(result), lambda: comparison(result), as_json=as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+def _explain(path: Path, *, as_json: bool, **how: Unpack[QuantizeArguments]) -> None:
+    from edgekit.quantizer.sensitivity import rank
+    from edgekit.report import json
+    from edgekit.report.text.sensitivity import ranking
+
+    with options.progress_bar() as progress:
+        found = rank(path, progress=progress, **how)
+    options.emit(lambda: json.plain(found), lambda: ranking(found), as_json=as_json)

@@ -136,6 +136,8 @@ def quantize(
     if samples < 1:
         raise ValueError(f"samples is {samples}, expected at least 1")
     job = _plan(model, recipes.resolve(recipe), variant, out)
+    if job.recipe.needs_exclusions and not options.get("exclude"):
+        options = _chosen(job, options)
     settings = _settings(job.recipe, options)
     files.check_free(job.target, force=force)
     with open_runner(job.source) as runner, files.new_file(job.target, force=force) as made:
@@ -154,6 +156,21 @@ def quantize(
                 lost, noted = damage.inspect(work / PREPARED, made, feeds, where)
             failures, notes = failures + lost, notes + noted
     return _result(job, applied, notes, failures, data.about)
+
+
+def _chosen(job: _Job, options: QuantizeOptions) -> QuantizeOptions:
+    """Choose the layers to leave in float by the damage that each does (`sensitivity`)."""
+    from edgekit.quantizer import samples, sensitivity
+
+    with open_runner(job.source) as runner:
+        options = samples.settled(job.origin, runner.signature, options)
+    exclude = sensitivity.exclusions(job.origin or job.source, **options)
+    if not exclude:
+        raise QuantizeError(
+            f"The recipe {job.recipe.name!r} leaves in float what does not bear 8 bits, and all "
+            f"layers of {str(job.source)!r} do: use static-int8, or name layers with --exclude."
+        )
+    return {**options, "exclude": exclude}
 
 
 def _settings(recipe: Recipe, options: QuantizeOptions) -> Settings:
