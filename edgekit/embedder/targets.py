@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit.embedder import csource
 from edgekit.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ TARGETS = {
             data="src/_module_",
             why="the float file, which is nowhere slow",
             by_latency=True,
+        ),
+        Target(
+            name="c",
+            summary="a library and a command in C11, which load any onnxruntime",
+            runtime=Runtime("onnxruntime", "1.32.0", "1.24.1", 13, ONNX_25),
+            data="data",
+            why="the float file, which is nowhere slow",
+            by_latency=True,
+            golden="bin",
+            dtypes=PLAIN,
+            external=False,
+            values=csource.values,
         ),
     )
 }
