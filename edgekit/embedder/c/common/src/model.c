@@ -13,14 +13,28 @@ struct model {
     OrtMemoryInfo *memory;
 };
 
+/* onnxruntime's messages may have several lines, and end with one. */
+static void to_one_line(char *text) {
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        bool space = *from == '\n' || *from == '\r';
+        if (!space || (to > text && to[-1] != ' ' && from[1] != '\0')) {
+            *to++ = space ? ' ' : *from;
+        }
+    }
+    *to = '\0';
+}
+
 /* Turns a status into a sentence, and releases it. True where there was none. */
 static bool passed(const OrtApi *api, OrtStatus *status, const char *what, struct error *error) {
     if (status == NULL) {
         return true;
     }
-    fail(error, "%s (%s).", what, api->GetErrorMessage(status));
+    struct error reason;
+    fail(&reason, "%s", api->GetErrorMessage(status));
+    to_one_line(reason.text);
     api->ReleaseStatus(status);
-    return false;
+    return fail(error, "%s (%.900s).", what, reason.text);
 }
 
 static bool open_session(struct model *model, const char *path, int threads,
@@ -38,10 +52,10 @@ static bool open_session(struct model *model, const char *path, int threads,
               passed(api, api->SetIntraOpNumThreads(options, threads),
                      "The number of threads cannot be set", error);
     if (ok && !passed(api, api->CreateSession(model->env, path, options, &model->session),
-                      "onnxruntime refused it", &reason)) {
-        ok = fail(error, "The model '%s' (opset %d, IR version %d) cannot be opened with "
-                         "onnxruntime %s: %s", path, model->spec->opset, model->spec->ir_version,
-                  model->runtime.version, reason.text);
+                      "its reason", &reason)) {
+        ok = fail(error, "onnxruntime %s does not open the model '%.300s' of opset %d and IR version "
+                         "%d: %.600s", model->runtime.version, path, model->spec->opset,
+                  model->spec->ir_version, reason.text);
     }
     if (options != NULL) {
         api->ReleaseSessionOptions(options);

@@ -192,7 +192,7 @@ static bool read_numbers(FILE *file, struct numbers *numbers, struct error *erro
 
 /* Gives the one free axis the length that `count` numbers need. */
 static bool settle_shape(struct tensor *input, size_t count, struct error *error) {
-    int64_t each = 1;
+    int64_t each = 1; /* numbers for a length of one */
     int64_t *unsettled = NULL;
     for (size_t axis = 0; axis < input->rank; axis++) {
         if (input->shape[axis] >= 0) {
@@ -204,14 +204,13 @@ static bool settle_shape(struct tensor *input, size_t count, struct error *error
                                "known from its numbers: use model_run.", input->name);
         }
     }
-    if (unsettled != NULL && each > 0) {
-        *unsettled = (int64_t)count / each;
-        each *= *unsettled;
-    }
-    if ((size_t)each != count || count == 0) {
+    int64_t length = each > 0 ? (int64_t)count / each : 0;
+    if (length == 0 || (size_t)(each * length) != count || (unsettled == NULL && length != 1)) {
         return fail(error, "The input '%s' got %zu numbers where %s%lld are expected.", input->name,
-                    count, unsettled != NULL ? "a multiple of " : "",
-                    (long long)(unsettled != NULL && *unsettled > 0 ? each / *unsettled : each));
+                    count, unsettled != NULL ? "a multiple of " : "", (long long)each);
+    }
+    if (unsettled != NULL) {
+        *unsettled = length;
     }
     return true;
 }
