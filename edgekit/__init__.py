@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.compiler import compile_model as compile
-    from edgekit.embedder import embed
+    from edgekit.embedder.project import embed
     from edgekit.errors import EdgekitError
     from edgekit.exporter import export
     from edgekit.latency import benchmark
@@ -50,7 +50,7 @@ _HOME = {
     "Tolerance": ("edgekit.parity", "Tolerance"),
     "benchmark": ("edgekit.latency", "benchmark"),
     "compile": ("edgekit.compiler", "compile_model"),
-    "embed": ("edgekit.embedder", "embed"),
+    "embed": ("edgekit.embedder.project", "embed"),
     "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.runner", "open_runner"),
     "quantize": ("edgekit.quantizer", "quantize"),

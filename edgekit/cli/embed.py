@@ -53,7 +53,7 @@ def embed(
     the app and compares its answers with the reference. Versions are pinned; a model that the
     pinned runtime cannot run is refused.
     """
-    from edgekit.embedder import embed as write
+    from edgekit.embedder.project import embed as write
     from edgekit.report import json
     from edgekit.report.text.embed import embedded
 

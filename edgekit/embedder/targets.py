@@ -56,7 +56,8 @@ class Target:
     `precisions` are those of the variants that may be chosen, the first the one that is taken
     where nothing measured says better, and `why` the reason for it. With `by_latency` a faster
     variant is taken, where both were measured under the same conditions. `external` says that
-    weights may be in a file of their own. `values` gives substitutions of its own.
+    weights may be in a file of their own. `shared` are folders of templates that come first, and
+    `values` gives substitutions of its own.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Target:
     model: str = "onnx"
     dtypes: frozenset[str] = PLAIN | {"str"}
     external: bool = True
+    shared: tuple[str, ...] = ()
     values: Callable[[dict[str, Any]], dict[str, str]] = lambda _spec: {}
 
 
@@ -83,6 +85,26 @@ TARGETS = {
             data="src/_module_",
             why="the float file, which is nowhere slow",
             by_latency=True,
+        ),
+        Target(
+            name="node",
+            summary="an npm package with types and a command, on onnxruntime-node",
+            runtime=Runtime("onnxruntime-node", "1.30.0", "1.30.0", 13, ONNX_26),
+            data=".",
+            why="the float file, which is nowhere slow",
+            by_latency=True,
+            shared=("javascript",),
+            values=lambda _spec: {"lib": "lib"},
+        ),
+        Target(
+            name="web",
+            summary="a static page on onnxruntime-web: WebGPU where there is one, else WebAssembly",
+            runtime=Runtime("onnxruntime-web", "1.30.0", "1.30.0", 13, ONNX_26),
+            data="site",
+            why="the float file, which a browser's GPU runs whole",
+            external=False,
+            shared=("javascript",),
+            values=lambda _spec: {"lib": "site"},
         ),
         Target(
             name="c",

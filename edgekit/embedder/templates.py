@@ -23,15 +23,15 @@ _IN_PATH = re.compile(r"(?<!_)_([a-z]+)_(?!_)")
 _SKIPPED = {"__pycache__", "node_modules"}
 
 
-def copy(target: str, kind: str | None, folder: Path, values: Mapping[str, str]) -> None:
-    """Fill `folder` with the templates of a target for a kind of input."""
-    source = Path(__file__).parent / target
-    own = source / (kind or OTHER)
-    own = own if own.is_dir() else source / OTHER
+def copy(source: str, kind: str | None, folder: Path, values: Mapping[str, str]) -> None:
+    """Fill `folder` with the templates of a source, a folder beside this file, for a kind."""
+    root = Path(__file__).parent / source
+    own = root / (kind or OTHER)
+    own = own if own.is_dir() else root / OTHER
     example = own / EXAMPLE
     if example.is_file():
         values = {**values, "example": fill(example.read_text(encoding="utf-8"), values).strip()}
-    for layer in (source / COMMON, own):
+    for layer in (root / COMMON, own):
         _copy(layer, folder, values)
 
 

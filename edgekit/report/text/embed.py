@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.report.text import size, table
 
 if TYPE_CHECKING:
-    from edgekit.embedder import Embedded
+    from edgekit.embedder.project import Embedded
 
 
 def embedded(made: Embedded) -> list[Any]:
