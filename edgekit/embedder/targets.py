@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.embedder import csource
+from edgekit.embedder import csource, kotlinsource
 from edgekit.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Target:
     `precisions` are those of the variants that may be chosen, the first the one that is taken
     where nothing measured says better, and `why` the reason for it. With `by_latency` a faster
     variant is taken, where both were measured under the same conditions. `external` says that
-    weights may be in a file of their own. `shared` are folders of templates that come first, and
+    weights may be in a file of their own. `vectors` is the folder of the golden vectors where an app
+    should not carry them. `shared` are folders of templates that come first, and
     `values` gives substitutions of its own.
     """
 
@@ -71,6 +72,7 @@ class Target:
     model: str = "onnx"
     dtypes: frozenset[str] = PLAIN | {"str"}
     external: bool = True
+    vectors: str = ""
     shared: tuple[str, ...] = ()
     values: Callable[[dict[str, Any]], dict[str, str]] = lambda _spec: {}
 
@@ -117,6 +119,21 @@ TARGETS = {
             dtypes=PLAIN,
             external=False,
             values=csource.values,
+        ),
+        Target(
+            name="android",
+            summary="a Gradle module in Kotlin on onnxruntime-android, with a .ort file",
+            runtime=Runtime(
+                "com.microsoft.onnxruntime:onnxruntime-android", "1.29.0", "1.29.0", 13, ONNX_26
+            ),
+            data="model/src/main/assets",
+            why="the float file, which XNNPACK and a phone's accelerators take",
+            golden="bin",
+            model="ort",
+            dtypes=frozenset(kotlinsource.TYPES),
+            external=False,
+            vectors="model/src/sharedTest/resources",
+            values=kotlinsource.values,
         ),
     )
 }
