@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.embedder import csource, kotlinsource
+from edgekit.embedder import csource, kotlinsource, swiftsource
 from edgekit.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -134,6 +134,19 @@ TARGETS = {
             external=False,
             vectors="model/src/sharedTest/resources",
             values=kotlinsource.values,
+        ),
+        Target(
+            name="ios",
+            summary="a Swift package on onnxruntime-objc, with a .ort file",
+            runtime=Runtime("onnxruntime-objc", "1.24.2", "1.24.2", 13, ONNX_25),
+            data="Sources/_type_/Resources",
+            why="the float file, which CoreML takes",
+            golden="bin",
+            model="ort",
+            dtypes=swiftsource.TYPES,
+            external=False,
+            vectors="Tests/GoldenTests/Resources",
+            values=swiftsource.values,
         ),
     )
 }
