@@ -46,17 +46,25 @@
             guard let path else {
                 throw ModelError("The model is not among the package's resources: embed it again.")
             }
-            environment = try ORTEnv(loggingLevel: .error)
+            let environment = try ORTEnv(loggingLevel: .error)
+            (session, placement) = try Model.open(environment, path, providers, threads)
+            self.environment = environment
+        }
+
+        private static func open(
+            _ environment: ORTEnv, _ path: String, _ providers: [Provider], _ threads: Int32
+        ) throws -> (ORTSession, Placement) {
             var refused: [(provider: Provider, reason: String)] = []
             for (index, provider) in providers.enumerated() {
                 let rest = providers.dropFirst(index + 1).contains(.cpu)
                 for whole in rest ? [true, false] : [true] {
                     do {
                         let options = try Model.options(provider, whole: whole, threads: threads)
-                        session = try ORTSession(
+                        let session = try ORTSession(
                             env: environment, modelPath: path, sessionOptions: options)
-                        placement = Placement(provider: provider, whole: whole, refused: refused)
-                        return
+                        let placement = Placement(
+                            provider: provider, whole: whole, refused: refused)
+                        return (session, placement)
                     } catch {
                         if refused.last?.provider != provider {
                             refused.append((provider, error.localizedDescription))
