@@ -8,7 +8,9 @@ project says what was written from what; by it `--force` knows one that it may r
 from __future__ import annotations
 
 import json
+import keyword
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ MARKER = "edgekit.json"
 FORMAT = "edgekit-app/1"
 #: A project's name, and the identifier made of it, are at most this long.
 LONGEST_NAME = 60
+TAKEN = frozenset({"numpy", "onnxruntime", "lib", "default", "package", "interface"})
 
 
 @dataclass(frozen=True)
@@ -213,10 +216,14 @@ def _check(source: Path, target: Target, outputs: tuple[OutputParity, ...]) -> N
 
 
 def slug(name: str) -> str:
-    """Make a name that packages, folders and URLs take: `a-z`, digits and single hyphens."""
+    """Make a name that packages, folders and URLs take: `a-z`, digits and single hyphens.
+
+    One that code could not import, or would get another module for, has `model-` before it.
+    """
     words = re.findall(r"[a-z0-9]+", name.lower())
     made = "-".join(words)[:LONGEST_NAME].strip("-") or "model"
-    return made if made[0].isalpha() else f"model-{made}"
+    taken = made in TAKEN or made in sys.stdlib_module_names or keyword.iskeyword(made)
+    return f"model-{made}" if taken or not made[0].isalpha() else made
 
 
 def _values(app: _App, target: Target) -> dict[str, str]:
@@ -226,7 +233,8 @@ def _values(app: _App, target: Target) -> dict[str, str]:
         "name": app.name,
         "module": app.name.replace("-", "_"),
         "type": "".join(word.capitalize() for word in words),
-        "title": " ".join(words).capitalize(),
+        "title": _title(words),
+        "task": _task(app).replace("-", " ").capitalize(),
         "variant": slug(app.variant or app.precision),
         "precision": app.precision,
         "model": f"model.{target.model}",
@@ -237,6 +245,16 @@ def _values(app: _App, target: Target) -> dict[str, str]:
         "edgekit": edgekit.__version__,
     }
     return values | target.values(_spec(app, target))
+
+
+def _title(words: list[str]) -> str:
+    """Give a title: a word that nobody can say, such as cnn, is an abbreviation."""
+    spoken = [word if re.search("[aeiouy0-9]", word) else word.upper() for word in words]
+    return " ".join([spoken[0][0].upper() + spoken[0][1:], *spoken[1:]])
+
+
+def _task(app: _App) -> str:
+    return slug(app.bundle.manifest.task or "") if app.bundle else "model"
 
 
 def _spec(app: _App, target: Target) -> dict[str, Any]:

@@ -12,7 +12,6 @@ const TICKS = 20;
  * @param {() => Promise<unknown>} run
  */
 export async function measure(run) {
-  const first = await timed(run, 1);
   const once = await timed(run, WARM_UP);
   const group = Math.max(1, Math.ceil((TICKS * tick()) / Math.max(once, 1e-4)));
   const samples = [];
@@ -22,7 +21,7 @@ export async function measure(run) {
   }
   samples.sort((one, other) => one - other);
   const at = (share) => samples[Math.min(samples.length - 1, Math.floor(share * samples.length))];
-  return { p50: at(0.5), p90: at(0.9), first, samples: samples.length, group, warmUp: WARM_UP };
+  return { p50: at(0.5), p90: at(0.9), samples: samples.length, group, warmUp: WARM_UP };
 }
 
 /** Give the mean time of some runs, in milliseconds. */

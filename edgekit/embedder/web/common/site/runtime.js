@@ -37,10 +37,16 @@ export async function open(spec, bytes, provider) {
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
   const inWasm = `WebAssembly, ${threads} thread${threads > 1 ? "s" : ""}`;
-  const options = { executionProviders: [provider], freeDimensionOverrides: batchOfOne(spec) };
+  const options = {
+    executionProviders: [provider],
+    freeDimensionOverrides: batchOfOne(spec),
+    logSeverityLevel: 3,
+  };
   if (!gpu) return { model: await Model.open(ort, spec, bytes, options), where: inWasm };
   try {
-    const strict = { ...options, extra: { session: { disable_cpu_ep_fallback: "1" } } };
+    // Refused, without a word in the console, where the GPU does not take every node.
+    const extra = { session: { disable_cpu_ep_fallback: "1" } };
+    const strict = { ...options, extra, logSeverityLevel: 4 };
     return { model: await Model.open(ort, spec, bytes, strict), where: "WebGPU, all of it" };
   } catch {
     const model = await Model.open(ort, spec, bytes, options);

@@ -47,6 +47,11 @@ async function opened(t, query = "") {
   const context = await browser.newContext();
   const page = await context.newPage();
   const problems = [];
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    const ours = origin === new URL(address).origin || ["blob:", "data:"].includes(protocol);
+    if (!ours) problems.push(`the page asked ${request.url()}`);
+  });
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   t.after(async () => {
@@ -73,14 +78,22 @@ for (const provider of ["wasm", "webgpu"]) {
   });
 }
 
+test("every control has a name that is read out", { skip }, async (t) => {
+  const { page } = await opened(t, "?provider=wasm");
+  const nameless = await page.$$eval("button, input, select, textarea, [tabindex]", (controls) =>
+    controls
+      .filter((each) => {
+        const label = each.labels?.[0]?.textContent ?? each.getAttribute("aria-label");
+        return !(label ?? each.textContent).trim();
+      })
+      .map((each) => each.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+});
+
 test("the page answers, without a network once it is loaded", { skip }, async (t) => {
   const { context, page } = await opened(t, "?provider=wasm");
-  await page.evaluate(
-    () =>
-      new Promise((kept) => {
-        navigator.serviceWorker.addEventListener("message", kept, { once: true });
-      }),
-  );
+  await page.waitForSelector("html[data-offline=true]");
   const before = await page.textContent("#label");
   await context.setOffline(true);
   await page.reload();

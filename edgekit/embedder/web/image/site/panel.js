@@ -14,6 +14,9 @@ export function mount(root, { spec, golden, take }) {
   const board = make("canvas", { width: SIZE, height: SIZE, tabindex: "0", role: "img" });
   const context = board.getContext("2d", { willReadFrequently: true });
   const enter = (given) => {
+    for (const each of root.querySelectorAll(".samples button")) {
+      each.setAttribute("aria-pressed", "false");
+    }
     paint(seen, encode(given, spec)[rule.input].data, rule);
     take(given);
   };
@@ -144,13 +147,15 @@ function samples(golden, rule, enter, board) {
     const { data } = inputs.find(({ name }) => name === rule.input);
     const picture = make("canvas", { width: rule.width, height: rule.height });
     paint(picture, data, rule);
-    const button = make("button", { type: "button", "aria-label": `Picture ${i + 1}` }, picture);
+    const name = { "aria-label": `Picture ${i + 1}`, "aria-pressed": "false" };
+    const button = make("button", { type: "button", ...name }, picture);
     button.addEventListener("click", () => {
       const context = board.getContext("2d");
       context.drawImage(picture, 0, 0, SIZE, SIZE);
       const [low, high] = rule.range;
       const scaled = Float32Array.from(data, (value) => (value - low) / (high - low));
       enter({ width: rule.width, height: rule.height, data: scaled });
+      button.setAttribute("aria-pressed", "true");
     });
     list.append(make("li", {}, button));
   });

@@ -20,6 +20,9 @@ export function mount(root, { spec, golden, take }) {
     range.textContent = `${rows.length} steps of ${rows[0].length} channels, from ${low.toPrecision(3)} to ${high.toPrecision(3)}.`;
   };
   const enter = (rows) => {
+    for (const each of root.querySelectorAll(".samples button")) {
+      each.setAttribute("aria-pressed", "false");
+    }
     show(rows);
     take(rows);
   };
@@ -52,9 +55,8 @@ function buttons(samples, fill) {
   samples.forEach((rows, i) => {
     const button = make("button", { type: "button", "aria-pressed": "false" }, `${i + 1}`);
     button.addEventListener("click", () => {
-      for (const each of list.querySelectorAll("button")) each.setAttribute("aria-pressed", "false");
-      button.setAttribute("aria-pressed", "true");
       fill(rows);
+      button.setAttribute("aria-pressed", "true");
     });
     list.append(make("li", {}, button));
   });

@@ -27,6 +27,8 @@ def arrays(tensors: list[dict[str, Any]]) -> dict[str, Array]:
 class GoldenVectors(unittest.TestCase):
     """One model for all of them."""
 
+    model: Model
+
     @classmethod
     def setUpClass(cls) -> None:
         """Open the model."""

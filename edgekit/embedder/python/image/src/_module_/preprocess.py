@@ -52,5 +52,6 @@ def weights(source: int, target: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     scale = source / target
     centres = (np.arange(target) + 0.5) * scale
     distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / max(scale, 1.0)
-    shares = np.clip(1.0 - distance, 0.0, None)
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares: np.ndarray[Any, np.dtype[np.float64]] = np.clip(1.0 - distance, 0.0, None)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
