@@ -98,7 +98,9 @@ def _texts(rule: dict[str, Any]) -> list[str]:
 
     # The end of a word is the one rule that takes more than a character: see preprocess.h.
     return [
-        _text(each["text"], each["ids"]) for each in golden.texts(rule) if "\u03a3" not in each["text"]
+        _text(each["text"], each["ids"])
+        for each in golden.texts(rule)
+        if "\u03a3" not in each["text"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a project in Kotlin knows of its model, as Kotlin: the values of the target's substitutions."""
+"""What a project in Kotlin knows of its model: the values of the target's substitutions."""
 
 from __future__ import annotations
 

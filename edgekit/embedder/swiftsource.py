@@ -1,4 +1,4 @@
-"""What a project in Swift knows of its model, as Swift: the values of the target's substitutions."""
+"""What a project in Swift knows of its model: the values of the target's substitutions."""
 
 from __future__ import annotations
 

@@ -56,9 +56,9 @@ class Target:
     `precisions` are those of the variants that may be chosen, the first the one that is taken
     where nothing measured says better, and `why` the reason for it. With `by_latency` a faster
     variant is taken, where both were measured under the same conditions. `external` says that
-    weights may be in a file of their own. `vectors` is the folder of the golden vectors where an app
-    should not carry them. `shared` are folders of templates that come first, and
-    `values` gives substitutions of its own.
+    weights may be in a file of their own. `vectors` is the folder of the golden vectors, where an
+    app should not carry them. `shared` are folders of templates that come first, and `values` gives
+    substitutions of its own.
     """
 
     name: str
