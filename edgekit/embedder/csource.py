@@ -6,6 +6,8 @@ so the lower case of letters is worked out here, character by character of the a
 
 from __future__ import annotations
 
+import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,14 +85,23 @@ def _quoted(text: str) -> str:
 def _characters(rule: dict[str, Any]) -> list[str]:
     """Give a row for every character that becomes known, as it is or in lower case."""
     ids = {character: rule["offset"] + i for i, character in enumerate(rule["alphabet"])}
+    becomes = {character: character for character in ids}
+    if rule["lowercase"]:
+        becomes = {character: character.lower() for character in ids} | _capitals()
     rows = []
-    for code in range(0x110000):
-        seen = chr(code).lower() if rule["lowercase"] else chr(code)
-        found = [ids.get(character, rule["unknown"]) for character in seen]
+    for character, seen in sorted(becomes.items()):
+        found = [ids.get(each, rule["unknown"]) for each in seen]
         if found != [rule["unknown"]]:
             first, second = (*found, 0)[:2]
-            rows.append(f"{{0x{code:X}, {{{first}, {second}}}, {len(found)}}}")
+            rows.append(f"{{0x{ord(character):X}, {{{first}, {second}}}, {len(found)}}}")
     return rows
+
+
+@functools.cache
+def _capitals() -> dict[str, str]:
+    """Give every character that has a lower case, with it."""
+    found = {chr(code): chr(code).lower() for code in range(sys.maxunicode + 1)}
+    return {character: lower for character, lower in found.items() if character != lower}
 
 
 def _texts(rule: dict[str, Any]) -> list[str]:
