@@ -35,9 +35,8 @@ def choose(bundle: Bundle, target: Target) -> tuple[Variant, str]:
     if target.by_latency:
         for fastest, reason in _faster(first, fit):
             return fastest, reason
-    return first, target.why if first.precision == target.precisions[
-        0
-    ] else "the only one that fits"
+    usual = first.precision == target.precisions[0]
+    return first, target.why if usual else f"the best that passed is {first.precision}"
 
 
 def _may(bundle: Bundle, variant: Variant) -> bool:

@@ -276,6 +276,19 @@ class TestWhichVariant:
         bundle = bundle.record("int8", "parity", "cpu", {"passed": False})
         assert self.taken(bundle, "python", tmp_path).variant == "fp32"
 
+    def test_is_the_quantised_one_where_the_float_one_failed(
+        self, quantised: Bundle, tmp_path: Path
+    ) -> None:
+        bundle = quantised.record("int8", "metric", "cpu", 0.98)
+        bundle = bundle.record("fp32", "parity", "cpu", {"passed": False})
+        made = self.taken(bundle, "web", tmp_path)
+        assert (made.variant, made.reason) == ("int8", "the best that passed is int8")
+
+    def test_is_none_where_all_failed(self, quantised: Bundle, tmp_path: Path) -> None:
+        bundle = quantised.record("fp32", "parity", "cpu", {"passed": False})
+        with pytest.raises(EmbedError, match="no variant for 'web' that passed its parity"):
+            self.taken(bundle, "web", tmp_path)
+
     def test_is_the_float_one_in_a_browser(self, quantised: Bundle, tmp_path: Path) -> None:
         bundle = self.timed(quantised, 2.0, 1.0, 0.98)
         assert self.taken(bundle, "web", tmp_path).variant == "fp32"
