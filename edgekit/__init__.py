@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekit.runtime.runner import Runner
     from edgekit.runtime.runner import open_runner as open
     from edgekit.signature import Signature, TensorSpec
+    from edgekit.tuner import tune
     from edgekit.validation import validate
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "export",
     "open",
     "quantize",
+    "tune",
     "validate",
 ]
 
@@ -54,6 +56,7 @@ _HOME = {
     "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.runner", "open_runner"),
     "quantize": ("edgekit.quantizer", "quantize"),
+    "tune": ("edgekit.tuner", "tune"),
     "validate": ("edgekit.validation", "validate"),
 }
 

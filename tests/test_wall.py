@@ -77,6 +77,7 @@ def test_the_public_names_are_these() -> None:
         "export",
         "open",
         "quantize",
+        "tune",
         "validate",
     ]
     for name in edgekit.__all__:

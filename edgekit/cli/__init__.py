@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "edgekit.cli.build",
     "export": "edgekit.cli.build",
     "quantize": "edgekit.cli.quantize",
+    "tune": "edgekit.cli.tune",
     "compile": "edgekit.cli.compile",
     "embed": "edgekit.cli.embed",
     "run": "edgekit.cli.whole",
