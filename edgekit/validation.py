@@ -144,8 +144,12 @@ def _rows(
             yield _refusal(subject, name, label, error)
             continue
         with runner:
+            if ask.worst_case and subject.is_raw(name):
+                expected.notes.append(f"left out the worst case of {name}: it takes raw input")
             expected.check_inputs(runner)
-            if subject.has_lengths(name):
+            if subject.is_raw(name):
+                mine = subject.raw_cases(name, runner.signature)
+            elif subject.has_lengths(name):
                 own = Expected(subject, expected.reference, expected.against, options)
                 mine = fitting(_cases(own, runner, ask), runner.signature)
             else:
@@ -178,9 +182,10 @@ def _completed(
 ) -> VariantParity:
     """Add the metric, and the node that a failure comes from."""
     # On all providers the metric would take long, and say less than the parity does.
-    metric = None if ask.everywhere else _metric(subject, runner, row)
+    left_out = ask.everywhere or subject.is_raw(row.variant)
+    metric = None if left_out else _metric(subject, runner, row)
     finding = None
-    if ask.debug and not row.passed:
+    if ask.debug and not row.passed and not subject.is_raw(row.variant):
         finding = _search(expected, runner, row, found, options)
     return dataclasses.replace(row, metric=metric, finding=finding)
 
