@@ -144,15 +144,9 @@ def _rows(
             yield _refusal(subject, name, label, error)
             continue
         with runner:
-            if ask.worst_case and subject.is_raw(name):
-                expected.notes.append(f"left out the worst case of {name}: it takes raw input")
             expected.check_inputs(runner)
-            if subject.is_raw(name):
-                mine = subject.raw_cases(name, runner.signature)
-            elif subject.has_lengths(name):
-                own = Expected(subject, expected.reference, expected.against, options)
-                mine = fitting(_cases(own, runner, ask), runner.signature)
-            else:
+            mine = _own_cases(subject, name, expected, runner, ask)
+            if mine is None:
                 found = mine = found or _cases(expected, runner, ask)
             try:
                 row = _judge(subject, name, label, runner, mine)
@@ -165,6 +159,20 @@ def _rows(
                 placed = shares(runner, mine[0].batches[0].inputs, **here)
                 row = dataclasses.replace(row, placement=placed)
             yield _completed(subject, expected, ask, runner, row, mine, here)
+
+
+def _own_cases(
+    subject: Subject, name: str | None, expected: Expected, runner: Runner, ask: _Ask
+) -> list[Case] | None:
+    """Give the cases of a variant that takes other inputs, or other lengths, than the rest."""
+    if subject.is_raw(name):
+        if ask.worst_case:
+            expected.notes.append(f"left out the worst case of {name}: it takes raw input")
+        return subject.raw_cases(name, runner.signature)
+    if subject.has_lengths(name):
+        own = Expected(subject, expected.reference, expected.against, expected.options)
+        return fitting(_cases(own, runner, ask), runner.signature)
+    return None
 
 
 def _cases(expected: Expected, runner: Runner, ask: _Ask) -> list[Case]:

@@ -1,4 +1,7 @@
-"""A model's scores in, its answer out: softmax where it is missing, top-k, labels. Standard ONNX."""
+"""A model's scores in, its answer out: softmax where it is missing, top-k, labels.
+
+All of it is standard ONNX.
+"""
 
 from __future__ import annotations
 

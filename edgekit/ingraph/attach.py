@@ -156,8 +156,6 @@ def _one_sample(shape: Any) -> Any:
 
 def _make_free(graph: Any, of: Any, name: str) -> None:
     """Rename what else has a name of the interface; raises where it is of the interface too."""
-    import onnx_ir as ir
-
     for value in (*graph.inputs, *graph.outputs):
         if value is not of and value.name == name:
             raise ExportError(

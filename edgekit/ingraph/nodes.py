@@ -51,7 +51,7 @@ class Nodes:
         text = isinstance(value, (list, tuple)) and value and isinstance(value[0], str)
         tensor = ir.tensor(value if text else np.asarray(value), name=name)
         made = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype))
-        made.shape = tensor.shape
+        made.shape = ir.Shape(tensor.shape.numpy())
         self.constants.append(made)
         return made
 
@@ -81,7 +81,10 @@ class Nodes:
             node = ir.node("Transpose", [value], {"perm": perm}, name=name)
             node.outputs[0].name, node.outputs[0].type = f"{name}:0", value.type
             branches[branch] = ir.Graph([], node.outputs, nodes=[node], name=name)
-        return self.op("If", condition, **branches)
+        made = ir.node("If", [condition], branches, name=f"{self.path}/If_{len(self.nodes)}")
+        made.outputs[0].name = f"{made.name}:0"
+        self.nodes.append(made)
+        return made.outputs[0]
 
     def refuse(self, wrong: Any, reason: str) -> Any:
         """Fail where `wrong`, a scalar bool, is true; gives a scalar int64 0 to depend on.

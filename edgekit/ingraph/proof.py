@@ -16,6 +16,7 @@ import numpy as np
 from edgekit import parity, preprocess
 from edgekit.errors import ExportError, needs_extra
 from edgekit.feeds import make_feeds
+from edgekit.ingraph import text
 from edgekit.ingraph.attach import INTERFACES, Plan
 from edgekit.parity import Tolerance
 
@@ -110,13 +111,16 @@ def compare(
     softmax: bool,
     known: Feeds | None,
 ) -> Evidence:
-    """Compare the whole file with Python's way, case by case; raises `ExportError` where unequal."""
+    """Compare the whole file with Python's way, case by case.
+
+    Raises `ExportError` where they are not equal.
+    """
     evidence = Evidence()
     for case in cases:
         others, expected = answer(model, plan, case.prepared, softmax, known)
         got = raw.run({**others, raw_name(plan): case.raw})
         first = next(iter(expected))
-        numbers = {k: array for k, array in expected.items() if array.dtype.kind == "f"}
+        numbers = {k: array for k, array in expected.items() if array.dtype.kind != "O"}
         if case.kind == EQUAL:
             _check(numbers, expected, got, case)
         error = np.abs(got[first].astype(np.float64) - expected[first]).max(initial=0.0)
@@ -186,13 +190,14 @@ def _lines(spec: Mapping[str, Any], known: np.ndarray[Any, Any] | None) -> list[
         rows = [rng.integers(0, len(alphabet), size) + offset for size in sizes]
     else:
         rows = [row[row != spec["padding"]] for row in known]
-    texts = ["".join(alphabet[i - offset] if i >= offset else "\ufffd" for i in r) for r in rows]
-    return [text if text.strip() else "a" for text in texts]
+    words = ["".join(alphabet[i - offset] if i >= offset else "\ufffd" for i in r) for r in rows]
+    return [word if word.strip() else "a" for word in words]
 
 
-def _edge_lines(line: str, spec: Mapping[str, Any]) -> list[str]:
+def _edge_lines(line: str, spec: dict[str, Any]) -> list[str]:
+    capitals = line if text.knows_sigma(spec) else line.upper()
     return [
-        line.upper(),
+        capitals,
         f" \t{line}\u00a0",
         line[:1],
         f"{line} {line}" * (spec["max_length"] // len(line) + 1),

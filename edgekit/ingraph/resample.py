@@ -18,23 +18,19 @@ if TYPE_CHECKING:
 
 #: The bits of a coefficient behind the point.
 BITS = 22
+#: The version of Pillow since which a tall picture is resized along its columns first.
+COLUMNS_FIRST = 13
 
 
 def resize(nodes: Nodes, pixels: Any, height: int, width: int) -> Any:
     """Resize uint8 `('batch', 'height', 'width', channels)` to `height` and `width`.
 
     Pillow goes along the rows first; since version 13 along the columns where the height loses
-    more than twice as many pixels as the width.
+    more than twice as many pixels as the width. It is done as the Pillow does that is installed.
     """
     import onnx_ir as ir
 
-    lost_height = nodes.op("Sub", nodes.size(pixels, 1), height)
-    lost_width = nodes.op("Sub", nodes.size(pixels, 2), width)
-    tall = nodes.op(
-        "And",
-        nodes.op("Greater", lost_height, 0),
-        nodes.op("Greater", lost_height, nodes.op("Mul", lost_width, 2)),
-    )
+    tall = _is_tall(nodes, pixels, height, width)
     # Plane by plane: onnxruntime moves single bytes ten times as fast as three of them.
     planes = nodes.op("Transpose", pixels, perm=(0, 3, 1, 2))
     planes.type = ir.TensorType(ir.DataType.UINT8)
@@ -45,6 +41,20 @@ def resize(nodes: Nodes, pixels: Any, height: int, width: int) -> Any:
     twice = _along_first(nodes, second, nodes.op("Gather", sizes, 1))
     twice.type = planes.type
     return nodes.transpose_if(tall, twice, (2, 1, 0, 3), (2, 0, 1, 3))
+
+
+def _is_tall(nodes: Nodes, pixels: Any, height: int, width: int) -> Any:
+    import PIL
+
+    if int(PIL.__version__.partition(".")[0]) < COLUMNS_FIRST:
+        return nodes.constant(np.array(False))
+    lost_height = nodes.op("Sub", nodes.size(pixels, 1), height)
+    lost_width = nodes.op("Sub", nodes.size(pixels, 2), width)
+    return nodes.op(
+        "And",
+        nodes.op("Greater", lost_height, 0),
+        nodes.op("Greater", lost_height, nodes.op("Mul", lost_width, 2)),
+    )
 
 
 def _along_first(nodes: Nodes, pixels: Any, length: Any) -> Any:

@@ -33,7 +33,9 @@ def prepare(nodes: Nodes, text: Any, spec: dict[str, Any]) -> Any:
         pad_value="",
         separators=[""],
     )
-    characters = _checked(nodes, characters, spec)
+    # onnx's shape inference does not know the operator, and a LabelEncoder of an unknown type ends
+    # its process (onnx 1.23): a cast says what it is.
+    characters = _checked(nodes, nodes.cast(characters, "STRING"), spec)
     inside = _stripped(nodes, characters)
     ids = [_look_up(nodes, characters, table, default) for table, default in _tables(spec)]
     kept = [
@@ -81,9 +83,14 @@ def _look_up(nodes: Nodes, characters: Any, table: dict[str, int], default: int)
     )
 
 
+def knows_sigma(spec: dict[str, Any]) -> bool:
+    """Tell whether a model reads the capital sigma as one of the small ones, and so refuses it."""
+    return bool(spec["lowercase"] and set(SIGMAS) & set(spec["alphabet"]))
+
+
 def _checked(nodes: Nodes, characters: Any, spec: dict[str, Any]) -> Any:
     """Refuse the capital sigma where the model knows the small ones."""
-    if not (spec["lowercase"] and set(SIGMAS) & set(spec["alphabet"])):
+    if not knows_sigma(spec):
         return characters
     found = nodes.op("ReduceMax", _look_up(nodes, characters, {SIGMA: 1}, 0), keepdims=0)
     fine = nodes.refuse(
