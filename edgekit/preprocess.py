@@ -27,14 +27,9 @@ if TYPE_CHECKING:
     from edgekit.signature import Feeds
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-#: Pillow's modes by the number of channels, alpha last.
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-#: What each kind of preprocessing says, and of which type.
-KEYS: dict[str, dict[str, type]] = {
+#: What each kind has to say beside its `kind` and its `input`.
+KINDS: dict[str, dict[str, type]] = {
     "characters": {
-        "input": str,
         "alphabet": str,
         "lowercase": bool,
         "max_length": int,
@@ -42,14 +37,18 @@ KEYS: dict[str, dict[str, type]] = {
         "unknown": int,
         "offset": int,
     },
-    "image": {"input": str, "height": int, "width": int, "channels": int, "range": list},
-    "series": {"input": str, "channels": int},
+    "image": {"height": int, "width": int, "channels": int, "range": list},
+    "series": {"channels": int},
 }
+
+
+#: Pillow's modes by the number of channels, alpha last.
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def check(spec: dict[str, Any]) -> None:
     """Raise `BundleError` where a preprocessing of a known kind lacks a key."""
-    for key, kind in KEYS[spec["kind"]].items():
+    for key, kind in ({"input": str} | KINDS[spec["kind"]]).items():
         _get(spec, key, kind)
 
 

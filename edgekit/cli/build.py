@@ -75,20 +75,30 @@ def train(
     help="An .npz of inputs by name to check with; left out, real or seeded samples.",
 )
 @click.option(
+    "--about",
+    type=click.Path(path_type=Path),
+    help="A JSON object for the bundle of your own model: labels, task, metric, preprocessing.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="An .npz of training inputs by name for the bundle, to quantise with.",
+)
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="An .npz of held-out inputs by name and their 'targets' for the bundle's metric.",
+)
+@click.option(
     "--with-preprocessing",
     is_flag=True,
     help="Put pre- and post-processing into the graph: text or a picture in, label out. SOURCE may "
-    "be a bundle or an .onnx file then.",
+    "be a bundle then, or an .onnx file with --about.",
 )
 @click.option(
     "--encoded",
     is_flag=True,
     help="With it, the bytes of a PNG or JPEG file in: an app needs onnxruntime-extensions.",
-)
-@click.option(
-    "--preprocessing",
-    type=click.Path(path_type=Path),
-    help="With it, a .json in the words of a manifest's preprocessing, and labels.",
 )
 @click.option("--variant", help="With it, the variant of a bundle.  [default: the float one]")
 @options.set_option
@@ -102,9 +112,11 @@ def export(
     opset: int | None,
     inputs: tuple[str, ...],
     reference: Path | None,
+    about: Path | None,
+    calibration: Path | None,
+    evaluation: Path | None,
     with_preprocessing: bool,
     encoded: bool,
-    preprocessing: Path | None,
     variant: str | None,
     settings: tuple[str, ...],
     seed: int,
@@ -119,11 +131,11 @@ def export(
     artifacts/NAME, or the folder or .onnx file that --out names. A file that onnxruntime cannot
     run, or that answers otherwise than its source, is not written.
     """
-    raw: dict[str, Any] = {"encoded": encoded, "preprocessing": preprocessing, "variant": variant}
+    raw: dict[str, Any] = {"encoded": encoded, "variant": variant}
     if any(raw.values()) and not with_preprocessing:
         given = next(f"--{name}" for name, value in raw.items() if value)
         raise click.UsageError(f"{given} goes with --with-preprocessing: give both.")
-    from edgekit.exporter import export_all
+    from edgekit.exporter import companions, export_all
     from edgekit.exporter.sources import parse_input
     from edgekit.files import load_arrays
     from edgekit.report import json, text
@@ -136,6 +148,7 @@ def export(
         "seed": seed,
         "artifacts": artifacts,
         "force": force,
+        **companions.read(about, calibration, evaluation),
     }
     if with_preprocessing:
         from edgekit.ingraph.sources import export_raw

@@ -34,7 +34,7 @@ from edgekit.runtime.runner import open_runner
 from edgekit.runtime.session import model_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgekit.ingraph.proof import Evidence
     from edgekit.signature import Feeds, Signature
@@ -74,6 +74,7 @@ def with_preprocessing(
     variant: str | None = None,
     encoded: bool = False,
     preprocessing: Mapping[str, Any] | None = None,
+    labels: Sequence[str] | None = None,
     top: int = TOP,
     out: str | Path | None = None,
     force: bool = False,
@@ -81,14 +82,14 @@ def with_preprocessing(
     """Put a model's pre- and post-processing into its graph, as a variant of its bundle or a file.
 
     `variant` is the one to start from; what is made of `int8` is called `int8-raw`, or
-    `int8-encoded` where `encoded` asks for PNG and JPEG files as the input. `preprocessing` is for
-    a plain `.onnx` file, in the words of a manifest, with `labels` in it where there are any. `top`
+    `int8-encoded` where `encoded` asks for PNG and JPEG files as the input. `preprocessing`, one of
+    the kinds of `edgekit.preprocess`, and `labels` are the bundle's where they are left out. `top`
     is how many labels are named; `out` a path for one `.onnx` file.
 
     Raises `ExportError` where it cannot be put into the graph, or does not answer as Python's,
     `BundleError` for a manifest that is wrong, `OutputError` for an existing output.
     """
-    job = _job(model, variant, preprocessing, encoded, top, out)
+    job = _job(model, variant, preprocessing, labels, encoded, top, out)
     files.check_free(job.target, force=force)
     proof.check_installed(job.plan.takes)
     known = job.bundle.data("reference") if job.bundle else None
@@ -123,6 +124,7 @@ def _job(
     model: str | Path | Bundle,
     variant: str | None,
     preprocessing: Mapping[str, Any] | None,
+    labels: Sequence[str] | None,
     encoded: bool,
     top: int,
     out: str | Path | None,
@@ -138,7 +140,7 @@ def _job(
             "--variant with another one."
         )
     spec = dict(preprocessing or (bundle and bundle.manifest.preprocessing) or {})
-    labels = spec.pop("labels", None) or (bundle.manifest.labels if bundle else ())
+    labels = labels or (bundle.manifest.labels if bundle else ())
     takes = _takes(spec, source, encoded)
     suffix = "encoded" if encoded else "raw"
     plan = attach.Plan(spec, takes, tuple(labels), top)
@@ -159,8 +161,8 @@ def _takes(spec: Mapping[str, Any], source: Path, encoded: bool) -> str:
     kind = preprocess.kind_of(dict(spec)) if spec else None
     if kind is None:
         raise ExportError(
-            f"The model {str(source)!r} comes without preprocessing: give it with --preprocessing "
-            "FILE.json, in the words of a bundle's manifest."
+            f"The model {str(source)!r} comes without preprocessing: give it with --about "
+            "FILE.json, under the key 'preprocessing'."
         )
     if kind not in TAKES:
         raise BundleError(

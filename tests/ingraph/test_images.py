@@ -83,7 +83,7 @@ class TestPixels:
         check(runners["grey"], np.full((1, 37, 51, 3), value, np.uint8), SPECS["grey"])
 
     def test_five_channels_are_refused(self, runners: dict[str, Runner]) -> None:
-        with pytest.raises(FeedError, match="refused .* 1 to 4 channels"):
+        with pytest.raises(FeedError, match=r"refused .* 1 to 4 channels"):
             runners["grey"].run({"image": np.zeros((1, 5, 5, 5), np.uint8)})
 
     def test_floats_are_refused(self, runners: dict[str, Runner]) -> None:

@@ -48,7 +48,7 @@ def check(runner: Runner, lines: list[str], spec: dict[str, Any]) -> None:
 
 # What is not of the alphabet, changes its length or its place in another case, or is white space.
 CHARACTERS = st.one_of(
-    st.sampled_from("abzABZ '-ßẞÄéÉİIıſKÅǅ\u0301\u0307\t\u00a0\u2003\0\u200b"),
+    st.sampled_from("abzABZ '-ßẞÄéÉİI\u0131\u017fKÅǅ\u0301\u0307\t\u00a0\u2003\0\u200b"),
     st.characters(exclude_categories=["Cs"]),
 )
 
@@ -85,7 +85,7 @@ class TestText:
             "  Kowalski\t",
             "İstanbul",
             "a\u0301b",
-            "😀𝔸",
+            "😀\U0001d538",
             "x" * 40,
             "jean luc ab ab",
             "A\0B",
@@ -96,7 +96,7 @@ class TestText:
 
     @pytest.mark.parametrize("lines", [[""], [" \n"], ["a", ""]], ids=repr)
     def test_an_empty_line_is_refused(self, runners: dict[str, Runner], lines: list[str]) -> None:
-        with pytest.raises(FeedError, match="refused .* a text is empty, give at least one"):
+        with pytest.raises(FeedError, match=r"refused .* a text is empty, give at least one"):
             runners["lower case"].run({"text": np.array(lines, object)})
 
     def test_a_capital_sigma_is_refused_where_the_model_knows_the_small_ones(
@@ -104,7 +104,7 @@ class TestText:
     ) -> None:
         check(runners["final letters"], ["ας", "σβ"], SPECS["final letters"])
         check(runners["lower case"], ["ΑΣ"], SPECS["lower case"])
-        with pytest.raises(FeedError, match="sigma .* give the text in lower case"):
+        with pytest.raises(FeedError, match=r"sigma .* give the text in lower case"):
             runners["final letters"].run({"text": np.array(["ΑΣ"], object)})
 
     def test_the_signature_says_strings(self, runners: dict[str, Runner]) -> None:
