@@ -2,7 +2,7 @@
 
 Standard ONNX cannot split a string into characters. `com.microsoft.Tokenizer` can, which is built
 into onnxruntime; onnxruntime's `StringNormalizer` needs a locale of the system to lower a string,
-so the table of characters has both cases.
+so the table of characters has both cases, as the Python that exports knows them.
 """
 
 from __future__ import annotations
