@@ -193,6 +193,7 @@ def latency(lane: Lane, seed: int, limit: Roofline | None = None) -> Latency:
         fallback=lane.opened["fallback"],
         nodes=shares["nodes"],
         time=shares["time"],
+        optimization=lane.candidate.optimization,
         roofline=limit,
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.ingraph import Raw
     from edgekit.runtime.survey import Survey
     from edgekit.verdicts import ParityReport
+    from edgekit.whole import Comparison
 
 
 def dumps(value: Any) -> str:
@@ -92,6 +93,17 @@ def parity(report: ParityReport) -> dict[str, Any]:
         ],
         "notes": list(report.notes),
     }
+
+
+def comparison(report: Comparison) -> dict[str, Any]:
+    """`passed`, a row a variant, and `quantized`: how each was made, calibrated and guarded."""
+    value: dict[str, Any] = {"passed": report.passed} | plain(
+        dataclasses.replace(report, quantized=())
+    )
+    value["quantized"] = [plain(dataclasses.replace(one, bundle=None)) for one in report.quantized]
+    for one in value["quantized"]:
+        del one["bundle"]
+    return value
 
 
 def survey(found: Survey) -> dict[str, Any]:

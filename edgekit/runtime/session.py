@@ -72,6 +72,16 @@ def model_file(model: str | Path | Bundle, variant: str | None = None) -> Path:
     return path
 
 
+#: What onnxruntime does to a graph before it runs, by edgekit's names: all; all but the layouts of
+#: the hardware; not the fusions of several operators either; nothing.
+OPTIMIZATIONS = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "none": "ORT_DISABLE_ALL",
+}
+
+
 @contextlib.contextmanager
 def engine_errors(path: Path, provider: str) -> Iterator[None]:
     """Translate what onnxruntime raises; its exceptions have no base but `Exception`."""
@@ -138,8 +148,9 @@ class Plan:
     """What a model is opened with: the file, its providers in order, and their options.
 
     `threads` is onnxruntime's intra-op count, `options` the provider options by alias, `fallback`
-    why a provider that was asked for is not among `rows`. Without the CPU in `rows` a session is
-    strict: all nodes run on the providers, or it does not open.
+    why a provider that was asked for is not among `rows`, `optimization` a key of
+    `OPTIMIZATIONS`. Without the CPU in `rows` a session is strict: all nodes run on the providers,
+    or it does not open.
     """
 
     path: Path
@@ -147,6 +158,7 @@ class Plan:
     threads: int | None = None
     options: Mapping[str, dict[str, str]] = field(default_factory=dict)
     fallback: str | None = None
+    optimization: str = "all"
 
     @property
     def strict(self) -> bool:
@@ -161,11 +173,16 @@ def plan_session(
     threads: int | None,
     allow_fallback: bool,
     provider_options: Mapping[str, Any] | None,
+    optimization: str = "all",
 ) -> Plan:
     """Check the providers that are asked for, and leave out what cannot run before a fallback.
 
     Raises `ProviderError` of the first one where none can run.
     """
+    if optimization not in OPTIMIZATIONS:
+        raise ValueError(
+            f"optimization is {optimization!r}: give one of {', '.join(OPTIMIZATIONS)}"
+        )
     rows = providers.rows_of(provider, allow_fallback=allow_fallback)
     options = providers.options_by_provider(rows, provider_options, threads)
     ready, errors = [], []
@@ -179,7 +196,7 @@ def plan_session(
     if not ready:
         raise errors[0]
     fallback = "; ".join(map(str, errors)) or None
-    return Plan(path, tuple(ready), threads, options, fallback)
+    return Plan(path, tuple(ready), threads, options, fallback, optimization)
 
 
 def _check(row: providers.Provider) -> None:
@@ -222,8 +239,7 @@ def declared_signature(path: Path) -> Signature | None:
     None for a file that a provider compiled: no other opens it, and its axes have lengths.
     """
     ort = require("onnxruntime", "run models")
-    options = _session_options(ort, threads=1)
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = _session_options(ort, threads=1, optimization="none")
     with engine_errors(path, "cpu"):
         try:
             session = _opened(ort, path, options, providers=[providers.CPU])
@@ -239,8 +255,10 @@ def profiled_session(plan: Plan, axes: Mapping[str, int] | None, prefix: Path) -
     return _session(plan, axes, profile=prefix)
 
 
-def _session_options(ort: Any, threads: int | None) -> Any:
+def _session_options(ort: Any, threads: int | None, optimization: str) -> Any:
     options = ort.SessionOptions()
+    level = OPTIMIZATIONS[optimization]
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     options.log_severity_level = 4  # an error is raised, and need not be printed as well
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -263,7 +281,7 @@ def _session(
     entries: Mapping[str, str] | None = None,
 ) -> Any:
     ort = require("onnxruntime", "run models")
-    options = _session_options(ort, plan.threads)
+    options = _session_options(ort, plan.threads, plan.optimization)
     for axis, size in (axes or {}).items():
         options.add_free_dimension_override_by_name(axis, size)
     if plan.rows[0].alias != "cpu":
