@@ -175,7 +175,7 @@ class Bundle:
         """Find a variant by name; without one, the float file that was exported first."""
         variants = self.manifest.variants
         if name is None:
-            return variants[0]
+            return next((v for v in variants if v.takes == TENSORS), variants[0])
         for variant in variants:
             if variant.name == name:
                 return variant
@@ -183,6 +183,12 @@ class Bundle:
             f"The bundle {str(self.path)!r} has no variant {name!r}: it has "
             f"{', '.join(repr(v.name) for v in variants)}."
         )
+
+    @property
+    def floats(self) -> tuple[Variant, ...]:
+        """The fp32 variants that take tensors: what another recipe can start from."""
+        variants = self.manifest.variants
+        return tuple(v for v in variants if v.precision == "fp32" and v.takes == TENSORS)
 
     def variants_on(self, provider: str | Sequence[str]) -> tuple[Variant, ...]:
         """Give the variants for one or several providers: not those that another one compiled."""

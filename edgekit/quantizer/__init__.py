@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 
 from edgekit import files
-from edgekit.bundle import TENSORS, Bundle, FileEntry, Variant
+from edgekit.bundle import Bundle, FileEntry, Variant
 from edgekit.errors import FeedError, ModelError, QuantizeError
 from edgekit.filesize import model_bytes
 from edgekit.quantizer import damage, guards, ranges, recipes, sources, tools
@@ -213,8 +213,7 @@ def _plan(
         source = Path(model)
         origin = Bundle.open(source) if source.is_dir() else None
     if origin is not None:
-        variants = origin.manifest.variants
-        floats = [v for v in variants if v.precision == "fp32" and v.takes == TENSORS]
+        floats = origin.floats
         if not floats:
             raise QuantizeError(
                 f"The bundle {str(origin.path)!r} has no fp32 variant to start from: export it "
