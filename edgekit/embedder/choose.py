@@ -22,8 +22,8 @@ def choose(bundle: Bundle, target: Target) -> tuple[Variant, str]:
 
     A variant that a provider compiled, that has its preprocessing inside, that failed its parity,
     or whose metric was measured more than `MOST_DROP` below the float's is never chosen; one in
-    integers needs a metric that says so. Of the others the target's first precision stands, unless it goes by latency and another
-    was measured to be faster under the same conditions.
+    integers needs a metric that says so. Of the others the target's first precision stands,
+    unless it goes by latency and another was measured to be faster under the same conditions.
     """
     fit = [variant for variant in bundle.manifest.variants if _may(bundle, variant)]
     fit = [variant for variant in fit if variant.precision in target.precisions]
