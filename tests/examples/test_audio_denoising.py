@@ -70,7 +70,7 @@ def test_another_rate_is_refused_in_one_sentence(halving: Path, tmp_path: Path) 
     noisy = tmp_path / "noisy.wav"
     with wave.open(str(noisy), "wb") as file:
         file.setparams((1, 2, 44100, 0, "NONE", ""))
-    command = [sys.executable, APP, halving, noisy, tmp_path / "clean.wav"]
+    command: list[str | Path] = [sys.executable, APP, halving, noisy, tmp_path / "clean.wav"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == f"{noisy} is not mono, 16 bit, 8000 Hz: convert it first."
