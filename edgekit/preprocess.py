@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from edgekit.signature import Feeds
 
 Array = np.ndarray[Any, np.dtype[Any]]
+#: What each kind has to say beside its `kind` and its `input`.
+KINDS: dict[str, dict[str, type]] = {
+    "characters": {
+        "alphabet": str,
+        "lowercase": bool,
+        "max_length": int,
+        "padding": int,
+        "unknown": int,
+        "offset": int,
+    },
+    "image": {"height": int, "width": int, "channels": int, "range": list},
+    "series": {"channels": int},
+}
 
 
 def kind_of(spec: dict[str, Any] | None) -> str | None:

@@ -44,8 +44,25 @@ def token_accuracy(outputs: Mapping[str, np.ndarray] | np.ndarray, targets: np.n
     return float(np.mean((predicted == _like(targets, predicted))[tokens]))
 
 
+def mean_iou(outputs: Mapping[str, np.ndarray] | np.ndarray, targets: np.ndarray) -> float:
+    """Mean over the classes of intersection over union, over all elements of `targets`.
+
+    `outputs` are scores `(batch, ..., classes)`; a class that is in neither counts for nothing.
+    """
+    scores = only_output(outputs)
+    predicted = predicted_classes(scores)
+    truth = _like(targets, predicted)
+    ratios = []
+    for label in range(scores.shape[-1]):
+        either = (predicted == label) | (truth == label)
+        if either.any():
+            ratios.append(((predicted == label) & (truth == label)).sum() / either.sum())
+    return float(np.mean(ratios))
+
+
 METRICS: dict[str, Callable[[Mapping[str, np.ndarray] | np.ndarray, np.ndarray], float]] = {
     "accuracy": accuracy,
+    "mean_iou": mean_iou,
     "row_accuracy": row_accuracy,
     "token_accuracy": token_accuracy,
 }

@@ -73,6 +73,21 @@ def train(
     type=click.Path(path_type=Path),
     help="An .npz of inputs by name to check with; left out, real or seeded samples.",
 )
+@click.option(
+    "--about",
+    type=click.Path(path_type=Path),
+    help="A JSON object for the bundle of your own model: labels, task, metric, preprocessing.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="An .npz of training inputs by name for the bundle, to quantise with.",
+)
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="An .npz of held-out inputs by name and their 'targets' for the bundle's metric.",
+)
 @options.set_option
 @options.seed_option
 @options.artifacts_option
@@ -84,6 +99,9 @@ def export(
     opset: int | None,
     inputs: tuple[str, ...],
     reference: Path | None,
+    about: Path | None,
+    calibration: Path | None,
+    evaluation: Path | None,
     settings: tuple[str, ...],
     seed: int,
     artifacts: Path,
@@ -97,7 +115,7 @@ def export(
     artifacts/NAME, or the folder or .onnx file that --out names. A file that onnxruntime cannot
     run, or that answers otherwise than its source, is not written.
     """
-    from edgekit.exporter import export_all
+    from edgekit.exporter import companions, export_all
     from edgekit.exporter.sources import parse_input
     from edgekit.files import load_arrays
     from edgekit.report import json, text
@@ -114,6 +132,7 @@ def export(
             artifacts=artifacts,
             force=force,
             progress=progress,
+            **companions.read(about, calibration, evaluation),
             **chosen,
         )
     options.emit(

@@ -11,7 +11,7 @@ import functools
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from edgekit import files, metrics, parity
 from edgekit.bundle import EXTERNAL, Bundle, FileEntry, Manifest, Variant
@@ -19,6 +19,7 @@ from edgekit.errors import ExportError, ModelError, SourceError
 from edgekit.exporter import (
     axes,
     blame,
+    companions,
     convert,
     evidence,
     frameworks,
@@ -41,6 +42,7 @@ from edgekit.signature import Signature
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edgekit.exporter.companions import Companions
     from edgekit.exporter.sources import Source
     from edgekit.parity import OutputParity
     from edgekit.reference import Reference
@@ -74,6 +76,7 @@ def export(
     artifacts: str | Path = "artifacts",
     force: bool = False,
     progress: Callable[[float, str], None] | None = None,
+    **beside: Unpack[Companions],
 ) -> Bundle | Exported:
     """Export a source and prove the result against Keras.
 
@@ -82,7 +85,8 @@ def export(
     `out` a folder for a bundle (left out: `artifacts/NAME`) or a path ending in `.onnx` for that
     one file. `signature` tells the inputs of a model that does not say them; `reference` are the
     inputs to check with, made from a seed where there are none. `options` and `seed` go to a named
-    model's `build` and training.
+    model's `build` and training. `Companions` says what else a bundle may hold: labels,
+    preprocessing, calibration and evaluation data of a model of your own.
 
     Raises `SourceError`, `ExportError` (nothing is written), `OutputError` for an existing output.
     """
@@ -111,6 +115,7 @@ def export(
     if reference is not None:
         checked = Signature(loaded.inputs, ()).check(reference)
         loaded = dataclasses.replace(loaded, reference=checked)
+    loaded = companions.attach(loaded, beside)
     refusals.check(loaded.model, loaded.inputs)
     if target.suffix == ".onnx":
         with files.new_file(target, force=force) as made:
@@ -197,6 +202,7 @@ def _write_file(
     frameworks.give_back_memory()
     try:
         runner = open_runner(path)
+        companions.check_labels(source.about.get("labels") or (), runner.signature)
         reference, proof = evidence.verify(
             runner,
             trace.predictor(source.model, source.inputs),
