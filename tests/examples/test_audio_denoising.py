@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import wave
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from examples import speech
 from examples.audio_denoising import app
 from tests.conftest import write_model
 
+needs_speech = pytest.mark.skipif(
+    find_spec("moonshine_voice") is None,
+    reason="moonshine-voice is not installed: pip install '.[examples]'",
+)
 APP = Path(app.__file__)
 BINS = app.HOP + 1
 TONE = (0.5 * np.sin(np.arange(3001) / 7)).astype(np.float32)
@@ -83,6 +88,7 @@ def test_a_mixture_has_the_ratio_that_was_asked_for(kind: str, snr: float) -> No
     assert speech.snr_db(TONE, mixed) == pytest.approx(snr, abs=1e-3)
 
 
+@needs_speech
 def test_the_recordings_are_speech_at_8_khz() -> None:
     for name, samples in zip(speech.TEST, speech.recordings(speech.TEST), strict=True):
         assert samples.dtype == np.float32, name
@@ -91,6 +97,7 @@ def test_the_recordings_are_speech_at_8_khz() -> None:
     assert not set(speech.TRAIN) & set(speech.TEST)
 
 
+@needs_speech
 @pytest.mark.keras
 def test_a_denoiser_trained_for_a_moment(tmp_path: Path) -> None:
     import edgekit
