@@ -21,7 +21,7 @@ TYPES = {
     "uint32": "TENSOR_UINT32", "uint64": "TENSOR_UINT64",
 }  # fmt: skip
 #: The first 1.N of onnxruntime that opens an opset of ai.onnx, and an IR version: (N, opset, IR).
-#: From its release notes; 15, 18, 23 and 24 were tried.
+#: From its release notes; 15, 18 and 23 were tried.
 FIRST = ((14, 18, 8), (15, 19, 9), (17, 20, 9), (18, 21, 10), (21, 22, 10), (22, 23, 11))
 #: What opens everything that `check_runs` lets through.
 LAST = 24
