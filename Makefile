@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= transformer
 
-.PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-cuda-errors test-devices lint \
-	format bench coverage-table constraints clean
+.PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-cuda-errors test-devices \
+	test-node test-browser test-native lint format bench coverage-table constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/edgekit run $(SOURCE) --force
@@ -36,6 +36,17 @@ test-cuda-errors: .venv-cuda/.installed
 	.venv-cuda/bin/python -m pytest tests/devices -m cuda
 
 test-devices: test-webgpu test-qnn test-openvino
+
+# What `edgekit embed` writes, on its platform: Node.js 20 or later, and Chromium for the page.
+test-node: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/embedder -m node
+
+test-browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/embedder -m browser
+
+# gcc, CMake, valgrind, gcc-aarch64-linux-gnu, qemu-user, a JDK, npm and junit4 are the system's.
+test-native: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/embedder -m native
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

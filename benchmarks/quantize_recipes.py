@@ -24,11 +24,11 @@ from edgekit.bundle import Bundle
 from edgekit.errors import QuantizeError
 from edgekit.latency import LatencyReport, benchmark
 from edgekit.parity import sqnr_db
-from edgekit.quantizer import RECIPES, quantize
+from edgekit.quantizer import RECIPES, Recipe, quantize
 from edgekit.runtime.runner import open_runner
 
 Array = np.ndarray[Any, np.dtype[Any]]
-HEAD = "variant        SQNR dB  worst dB  metric   size B    size   p50 us   ratio (95%)"
+HEAD = "variant                  SQNR dB  worst dB  metric   size B    size   p50 us   ratio (95%)"
 
 
 def answers(bundle: Bundle, variant: str, rows: int) -> Array:
@@ -58,12 +58,23 @@ def table(bundle: Bundle, report: LatencyReport, rows: int) -> None:
             )
         )
         print(
-            f"{variant.name:14} {sqnr_db(base, got):7.1f}  {worst:8.1f}  "
+            f"{variant.name:24} {sqnr_db(base, got):7.1f}  {worst:8.1f}  "
             f"{'-' if metric is None else format(metric, '.4f'):6} "
             f"{variant.file.size_bytes:8}  "
             f"{variant.file.size_bytes / variants[0].file.size_bytes:6.3f}  "
             f"{report.results[index].p50_ms * 1000:7.1f}   {ratio}"
         )
+
+
+def candidates(names: list[str]) -> list[tuple[Recipe, str | None]]:
+    """Give the recipes of these names, or all that need no choice of layers, in every form."""
+    chosen = [recipe for recipe in RECIPES.values() if recipe.name in (names or RECIPES)]
+    return [
+        (recipe, form)
+        for recipe in chosen
+        if not recipe.needs_exclusions
+        for form in (None, *recipe.forms[1:])
+    ]
 
 
 def main() -> None:
@@ -72,18 +83,20 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--duration", type=float, default=4.0, help="seconds a variant is timed")
     parser.add_argument("--rows", type=int, default=512, help="held-out samples for the SQNR")
+    parser.add_argument("--recipes", nargs="+", default=[], help="these only")
     given = parser.parse_args()
     for path in given.bundles:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(shutil.copytree(path, Path(folder) / path.name))
             print(f"\n{path.name}\n{HEAD}")
-            for recipe in RECIPES:
+            for recipe, form in candidates(given.recipes):
+                variant = f"{recipe.variant}-{form}" if form else None
                 try:
-                    made = quantize(copy, recipe, force=True)
+                    made = quantize(copy, recipe.name, variant=variant, form=form, force=True)
                     for note in made.notes:
-                        print(f"  {recipe}: {note}")
+                        print(f"  {made.variant}: {note}")
                 except QuantizeError as error:
-                    print(f"  {recipe}: {error}")
+                    print(f"  {recipe.name} {form or ''}: {error}")
             bundle = Bundle.open(copy)
             report = benchmark(
                 bundle,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.compiler import compile_model as compile
+    from edgekit.embedder.project import embed
     from edgekit.errors import EdgekitError
     from edgekit.exporter import export
     from edgekit.latency import benchmark
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edgekit.runtime.runner import Runner
     from edgekit.runtime.runner import open_runner as open
     from edgekit.signature import Signature, TensorSpec
+    from edgekit.tuner import tune
     from edgekit.validation import validate
 
 __version__ = "0.1.0"
@@ -33,9 +35,11 @@ __all__ = [
     "Tolerance",
     "benchmark",
     "compile",
+    "embed",
     "export",
     "open",
     "quantize",
+    "tune",
     "validate",
 ]
 
@@ -48,9 +52,11 @@ _HOME = {
     "Tolerance": ("edgekit.parity", "Tolerance"),
     "benchmark": ("edgekit.latency", "benchmark"),
     "compile": ("edgekit.compiler", "compile_model"),
+    "embed": ("edgekit.embedder.project", "embed"),
     "export": ("edgekit.exporter", "export"),
     "open": ("edgekit.runtime.runner", "open_runner"),
     "quantize": ("edgekit.quantizer", "quantize"),
+    "tune": ("edgekit.tuner", "tune"),
     "validate": ("edgekit.validation", "validate"),
 }
 

@@ -11,6 +11,7 @@
     ├── ProviderError         the provider is not available, or is not what ran
     ├── QuantizeError         a recipe that does not apply to this model
     ├── CompileError          a model that does not compile ahead of time, or comes out another
+    ├── EmbedError            a model that a target's runtime cannot run
     ├── BaselineError         an earlier measurement that cannot be compared with
     ├── OutputError           the output exists, or cannot be written
     └── MissingExtraError     a package of an optional extra is not installed
@@ -83,6 +84,10 @@ class CompileError(EdgekitError):
     """A model that cannot be compiled ahead of time, or whose compiled file answers otherwise."""
 
 
+class EmbedError(EdgekitError):
+    """A model that the pinned runtime of an app's target cannot run, or that no app can take."""
+
+
 class BaselineError(EdgekitError):
     """An earlier measurement that is no report, or that was taken on another machine."""
 
@@ -111,6 +116,7 @@ EXTRA_OF = {
     "faker": "zoo",
     "emoji": "zoo",
     "PIL": "image",
+    "onnxruntime_extensions": "extensions",
     "jinja2": "report",
     "matplotlib": "report",
     "ai_edge_litert": "peers",

@@ -32,17 +32,18 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_free(target: Path, *, force: bool) -> None:
+def check_free(target: Path, *, force: bool, marker: str = MANIFEST) -> None:
     """Raise `OutputError` where `target` may not be written.
 
-    An existing output needs `force`; a folder is replaced only where it is a bundle, so that a
-    mistyped `--out` cannot delete somebody's files.
+    An existing output needs `force`; a folder is replaced only where it has the file `marker`, as
+    a bundle has its manifest, so that a mistyped `--out` cannot delete somebody's files.
     """
     if not target.exists():
         return
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
+        what = "a bundle" if marker == MANIFEST else f"a project of edgekit ({marker})"
         raise OutputError(
-            f"The output {str(target)!r} is a folder that holds something other than a bundle: "
+            f"The output {str(target)!r} is a folder that holds something other than {what}: "
             "give another --out."
         )
     if not force:
@@ -73,15 +74,18 @@ def new_file(target: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
-    """Yield a folder to fill; move it to `target` when the block ends without an error."""
+def new_folder(target: Path, *, force: bool = False, marker: str = MANIFEST) -> Iterator[Path]:
+    """Yield a folder to fill; move it to `target` when the block ends without an error.
+
+    `marker` is the file by which a folder is known that `force` may replace.
+    """
     if target.exists() and not target.is_dir():
         raise OutputError(f"The output {str(target)!r} is a file: give the name of a folder.")
-    with _beside(target, force=force) as folder:
+    with _beside(target, force=force, marker=marker) as folder:
         made = folder / target.name
         made.mkdir()
         yield made
-        check_free(target, force=force)
+        check_free(target, force=force, marker=marker)
         if target.exists():
             target.rename(folder / "replaced")
         made.rename(target)
@@ -103,12 +107,12 @@ def write_text(target: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _beside(target: Path, *, force: bool) -> Iterator[Path]:
+def _beside(target: Path, *, force: bool, marker: str = MANIFEST) -> Iterator[Path]:
     """Yield a scratch folder on the target's own file system; it is gone afterwards."""
     import shutil
     import tempfile
 
-    check_free(target, force=force)
+    check_free(target, force=force, marker=marker)
     scratch: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

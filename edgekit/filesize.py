@@ -1,12 +1,13 @@
-"""The bytes a model takes on disk: its `.onnx` file and the external data that it names.
+"""What an `.onnx` file says of itself before it is opened: its size on disk, what it asks for.
 
 onnx is not there on a device, so this walks protobuf's wire format, reading only the few fields
-on the way to `external_data`. Standard library only.
+on the way to `external_data`, and the versions. Standard library only.
 """
 
 from __future__ import annotations
 
 import mmap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,46 @@ _FIELDS = {
     "tensor": {13: "entry"},
 }
 _KEY, _VALUE = 1, 2
+_IR_VERSION, _OPSET_IMPORT = 1, 8
+_DOMAIN, _VERSION = 1, 2
 _DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a file asks of a runtime: its IR version, and a version of each operator domain.
+
+    The standard operators' domain is `ai.onnx`.
+    """
+
+    ir_version: int
+    opsets: dict[str, int]
+
+
+def needs(path: Path) -> Needs | None:
+    """Read what a file asks for; None for one that is no ONNX, such as `.ort`."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found = list(_fields(data, 0, len(data)))
+            opsets = dict(
+                _opset(data, begin, stop)
+                for number, begin, stop in found
+                if number == _OPSET_IMPORT and stop is not None
+            )
+        except (IndexError, ValueError):
+            return None
+    versions = [value for number, value, end in found if number == _IR_VERSION and end is None]
+    return Needs(versions[-1], opsets) if versions and opsets else None
+
+
+def _opset(data: mmap.mmap, start: int, end: int) -> tuple[str, int]:
+    domain, version = "", 1
+    for number, begin, stop in _fields(data, start, end):
+        if number == _DOMAIN and stop is not None:
+            domain = data[begin:stop].decode()
+        elif number == _VERSION and stop is None:
+            version = begin
+    return domain or "ai.onnx", version
 
 
 def model_bytes(path: Path) -> int:
@@ -56,11 +96,22 @@ def _locations(data: mmap.mmap, start: int, end: int, message: str, depth: int) 
 
 def _parts(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield number, start and end of each length-delimited field; skip all others."""
+    for number, begin, stop in _fields(data, at, end):
+        if stop is not None:
+            yield number, begin, stop
+
+
+def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int | None]]:
+    """Yield each length-delimited field's number, start and end; number, value, None of an integer.
+
+    Fields of other kinds are skipped.
+    """
     while at < end:
         tag, at = _varint(data, at)
         wire = tag & 7
         if wire == 0:
-            _, at = _varint(data, at)
+            value, at = _varint(data, at)
+            yield tag >> 3, value, None
         elif wire == 1:
             at += 8
         elif wire == 5:

@@ -48,18 +48,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Variants side by side, float first; `notes` says in words what a number alone would hide."""
+    """Variants side by side, float first; `notes` says in words what a number alone would hide.
+
+    `quantized` is what was made for it, in the order of the rows behind float.
+    """
 
     model: str
     metric_name: str | None
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     conditions: dict[str, Any]
+    quantized: tuple[Quantized, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every variant is within its tolerance."""
-        return all(row.passed for row in self.rows)
+        """Whether every variant is within its tolerance, and no guard of its making failed."""
+        made = not any(one.failures for one in self.quantized)
+        return made and all(row.passed for row in self.rows)
 
 
 def quantize_and_compare(
@@ -131,21 +136,11 @@ def compare(
     if progress:
         progress(0.0, "comparing with the reference")
     is_bundle = model.is_dir()
-    variants: list[str] | None
-    candidates: list[Path]
     names = ["fp32", *(one.variant or one.path.name for one in made)]
-    if is_bundle:
-        parity = {name: validate(model, variant=name) for name in names}
-        candidates, variants = [model], names
-    else:
-        paths = [model, *(one.path for one in made)]
-        parity = {
-            name: validate(path, against=model, precision=precision)
-            for name, path, precision in zip(
-                names, paths, ["fp32", *(one.precision for one in made)], strict=True
-            )
-        }
-        candidates, variants = paths, None
+    inside = is_bundle and all(one.variant for one in made)
+    variants = names if inside else None
+    candidates = [model] if inside else [_float_file(model), *(one.path for one in made)]
+    parity = dict(zip(names, _parity(model, made), strict=True))
     timing = None
     if bench:
         timing = latency.benchmark(
@@ -155,11 +150,39 @@ def compare(
             on_progress=(lambda done: progress(done, "measuring latency")) if progress else None,
         )
     rows = _rows(names, [parity[name] for name in names], timing, [model, *made])
-    if is_bundle:
+    if inside:
         _record(Bundle.open(model), rows)
     metric_name = parity["fp32"].metric_name
-    notes = (*refused, *_notes(rows, made))
-    return Comparison(str(model), metric_name, rows, notes, timing.conditions if timing else {})
+    notes = (*refused, *_notes(rows, made, [parity[name] for name in names[1:]], timed=bench))
+    conditions = timing.conditions if timing else {}
+    return Comparison(str(model), metric_name, rows, notes, conditions, tuple(made))
+
+
+def _float_file(model: Path) -> Path:
+    if not model.is_dir():
+        return model
+    bundle = Bundle.open(model)
+    return bundle.file(bundle.variant("fp32").file)
+
+
+def _parity(model: Path, made: Sequence[Quantized]) -> list[ParityReport]:
+    """Check float and what was made of it: a bundle's against its reference, a file's against it.
+
+    A file that was made of a bundle and does not belong to it is checked against its reference.
+    """
+    is_bundle = model.is_dir()
+    float_report = validate(model, variant="fp32") if is_bundle else validate(model, against=model)
+    found = [float_report]
+    reference = model / "reference.npz"
+    for one in made:
+        if is_bundle and one.variant:
+            found.append(validate(model, variant=one.variant))
+        elif is_bundle and reference.is_file():
+            found.append(validate(one.path, reference=reference, precision=one.precision))
+        else:
+            against = _float_file(model)
+            found.append(validate(one.path, against=against, precision=one.precision))
+    return found
 
 
 def _rows(
@@ -200,12 +223,16 @@ def _worst(
     return None if None in values or not values else worst(values)
 
 
-def _notes(rows: Sequence[Row], made: Sequence[Quantized]) -> list[str]:
-    notes = [
-        f"{row.variant}: {note}"
-        for row, one in zip(rows[1:], made, strict=True)
-        for note in one.notes
-    ]
+def _notes(
+    rows: Sequence[Row], made: Sequence[Quantized], parity: Sequence[ParityReport], *, timed: bool
+) -> list[str]:
+    notes = []
+    for row, one, report in zip(rows[1:], made, parity, strict=True):
+        # The same name at several batch sizes is one cause.
+        wrong = {f.kind: f for v in report.variants for f in reversed(v.failures)}
+        failures = [*one.failures, *reversed(wrong.values())]
+        notes += [f"{row.variant}: {f.kind}: {f.where}: {f.detail}" for f in failures]
+        notes += [f"{row.variant}: {note}" for note in one.notes]
     slow = [
         row.variant
         for row in rows[1:]
@@ -213,6 +240,8 @@ def _notes(rows: Sequence[Row], made: Sequence[Quantized]) -> list[str]:
     ]
     if slow:
         notes.append(f"not faster than float on this machine: {', '.join(slow)}")
+    if not timed and made:
+        notes.append("not timed: whether it is faster than float is not known")
     return notes
 
 

@@ -17,6 +17,20 @@ from edgekit.runtime.runner import open_runner
 
 LABELS = ("zero", "one", "two")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+#: Marks of suites that run only where `-m` names them; "not keras" asks for none of them.
+BY_NAME = {"webgpu", "qnn", "openvino", "cuda", "xnnpack", "node", "browser", "native"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an environment of its own, unless it is asked for."""
+    asked = str(config.getoption("-m"))
+    left_out = [
+        item
+        for item in items
+        if any(mark.name in BY_NAME and mark.name not in asked for mark in item.iter_markers())
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def write_model(path: Path, nodes: list[Any], inputs: Any, outputs: Any, **weights: Any) -> Path:

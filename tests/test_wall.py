@@ -73,9 +73,11 @@ def test_the_public_names_are_these() -> None:
         "Tolerance",
         "benchmark",
         "compile",
+        "embed",
         "export",
         "open",
         "quantize",
+        "tune",
         "validate",
     ]
     for name in edgekit.__all__:

@@ -54,6 +54,14 @@ def test_the_wheel_has_the_two_packages_and_nothing_else(wheel: Path) -> None:
     assert "edgekit/py.typed" in names
 
 
+def test_the_wheel_has_every_template(wheel: Path) -> None:
+    folder = Path(edgekit.__file__).parent / "embedder"
+    files = {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    listed = {f"edgekit/embedder/{path.relative_to(folder)}" for path in files}
+    assert {"edgekit/embedder/node/common/.gitignore"} < listed
+    assert listed <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_device_has_none_of_the_build_machine(device: Path) -> None:
     listed = subprocess.run(
         [device / "python", "-m", "pip", "list", "--format", "json"],
@@ -72,6 +80,7 @@ def test_the_device_has_none_of_the_build_machine(device: Path) -> None:
         ["validate", "BUNDLE", "--json"],
         ["bench", "BUNDLE", "--duration", "0.05", "--json"],
         ["providers", "--json"],
+        ["embed", "BUNDLE", "--target", "web", "--out", "app", "--json"],
     ],
     ids=lambda command: command[0],
 )

@@ -62,5 +62,5 @@ def run(
             force=force,
             progress=progress,
         )
-    options.emit(lambda: json.plain(results), lambda: comparison(results), as_json=as_json)
+    options.emit(lambda: json.comparison(results), lambda: comparison(results), as_json=as_json)
     ctx.exit(0 if results.passed else 1)

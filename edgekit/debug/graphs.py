@@ -132,7 +132,7 @@ def node_of(path: Path, tensor: str) -> Node:
     import onnx_ir as ir
 
     model = ir.load(path)
-    return _node(model, _producer(model, tensor))
+    return describe(model, _producer(model, tensor))
 
 
 def between(path: Path, tensor: str, shared: Sequence[str]) -> tuple[Node, ...]:
@@ -146,7 +146,7 @@ def between(path: Path, tensor: str, shared: Sequence[str]) -> tuple[Node, ...]:
         for value in waiting.pop().inputs:
             node = value.producer() if value is not None else None
             if node is not None and value.name not in stops and node not in found:
-                found[node] = _node(model, node)
+                found[node] = describe(model, node)
                 waiting.append(node)
     return tuple(row for node, row in found.items() if node.op_type not in ROUNDING)
 
@@ -244,7 +244,7 @@ def _producer(model: Any, tensor: str) -> Any:
     return next(n for n in model.graph if any(v.name == tensor for v in n.outputs))
 
 
-def _node(model: Any, node: Any) -> Node:
+def describe(model: Any, node: Any) -> Node:
     """Name a node; one whose name has no path takes its layer from a weight or its output."""
     names = [node.name or "", *(v.name for v in node.outputs if v.name)]
     names += [v.name for v in node.inputs if v is not None and v.const_value is not None]

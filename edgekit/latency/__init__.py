@@ -75,6 +75,7 @@ def benchmark(
     axes: Mapping[str, int] | None = None,
     allow_fallback: bool = False,
     provider_options: Mapping[str, Any] | None = None,
+    optimization: str = "all",
     seed: int = 0,
     compare: Sequence[str] = (),
     source: str | Path | None = None,
@@ -114,6 +115,7 @@ def benchmark(
         axes=dict(axes or {}),
         replicas=replicas,
         provider_options=dict(provider_options or {}),
+        optimization=optimization,
     )
     candidates = [
         one if isinstance(given, Candidate) else dataclasses.replace(one, threads=count)

@@ -180,7 +180,9 @@ def longer(result: Latency, runs: int) -> str:
 
 
 def _key(result: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (Path(result["model"]).name, *(result[name] for name in SAME))
+    known = (result[name] for name in SAME)
+    # Reports from before it could be chosen do not have it.
+    return (Path(result["model"]).name, *known, result.get("optimization", "all"))
 
 
 def _report(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -25,7 +25,7 @@ class Candidate:
     `threads` is onnxruntime's intra-op count, `batch` the samples of one run, `axes` the length
     of other free axes by name, `replicas` how many runs are under way at once. `engine` is
     `edgekit`, or the peer that runs the model's weights. `provider` may be several with commas;
-    `provider_options` are those of `edgekit.open`.
+    `provider_options` and `optimization` are those of `edgekit.open`.
     """
 
     model: str
@@ -38,6 +38,7 @@ class Candidate:
     replicas: int = 1
     engine: str = EDGEKIT
     provider_options: Mapping[str, Any] = field(default_factory=dict)
+    optimization: str = "all"
 
     def __post_init__(self) -> None:
         counts = (self.threads, self.batch, self.replicas, *self.axes.values())
@@ -53,6 +54,7 @@ class Candidate:
             "threads": self.threads,
             "allow_fallback": self.allow_fallback,
             "provider_options": dict(self.provider_options),
+            "optimization": self.optimization,
         }
 
     def __str__(self) -> str:
@@ -97,7 +99,7 @@ class Latency:
     `engine` is `edgekit`, or the peer that ran the same weights. `provider` is the alias of the one
     that really ran most of the nodes, `fallback` why it is not the one that was asked for. Where
     several share the nodes, `nodes` has the number of each and `time` its share of the time in
-    nodes, 0..1, from a profile after the last timed run.
+    nodes, 0..1, from a profile after the last timed run. `optimization` is that of `edgekit.open`.
     `warmup_runs` came before the first timed run; `steady` tells whether they ended with three
     blocks of 20 ms whose medians lie within 5%. `load_ms` is the opening of the file (which is in
     the page cache), with no import in it. `peak_memory_bytes` is the resident peak of the whole
@@ -131,6 +133,7 @@ class Latency:
     fallback: str | None
     nodes: dict[str, int] = field(default_factory=dict)
     time: dict[str, float] = field(default_factory=dict)
+    optimization: str = "all"
     roofline: Roofline | None = None
 
     @property

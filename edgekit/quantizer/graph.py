@@ -10,7 +10,7 @@ from edgekit.errors import QuantizeError
 from edgekit.quantizer.tools import tool_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from edgekit.quantizer.recipes import Recipe
@@ -85,13 +85,60 @@ def all_nodes(model: Any) -> Iterator[Any]:
     yield from model.graph.all_nodes()
 
 
-def count(model: Any, op_types: Sequence[str]) -> Counter[str]:
+def count(model: Any, op_types: Collection[str]) -> Counter[str]:
     """Count the standard operators of these types, in subgraphs too."""
     return Counter(
         node.op_type
         for node in all_nodes(model)
         if node.op_type in op_types and node.domain in STANDARD_DOMAINS
     )
+
+
+def is_quantised(model: Any) -> bool:
+    """Tell whether weights or activations are in 8 or 4 bits already."""
+    import onnx_ir as ir
+
+    weights = {ir.DataType[name] for name in ("INT8", "UINT8", "INT4", "UINT4")}
+    for node in all_nodes(model):
+        if node.op_type in {"DequantizeLinear", "DynamicQuantizeLinear"}:
+            return True
+        takes = node.op_type == "Cast" or node.domain not in STANDARD_DOMAINS
+        fixed = [value for value in node.inputs if value is not None and value.is_initializer()]
+        if takes and any(value.dtype in weights for value in fixed):
+            return True
+    return False
+
+
+def as_matmuls(model: Any, nodes: Sequence[Any]) -> list[str]:
+    """Write the Gemm nodes among these as MatMul and Add; give the names of all the MatMuls."""
+    import onnx_ir as ir
+
+    names = []
+    for node in nodes:
+        names.append(node.name)
+        if node.op_type != "Gemm":
+            continue
+        data, weight, *bias = node.inputs
+        if node.attributes.get_int("transB", 0):
+            weight = _turned(model, weight)
+        product = ir.node("MatMul", [data, weight], name=node.name)
+        made = [product]
+        if bias and bias[0] is not None:
+            made.append(ir.node("Add", [product.outputs[0], bias[0]], name=f"{node.name}/Add"))
+        value, result = node.outputs[0], made[-1].outputs[0]
+        result.shape, result.type = value.shape, value.type
+        ir.convenience.replace_nodes_and_values(model.graph, node, [node], made, [value], [result])
+    return names
+
+
+def _turned(model: Any, weight: Any) -> Any:
+    import onnx_ir as ir
+
+    turned = ir.Value(name=f"{weight.name}/turned")
+    turned.const_value = ir.Tensor(weight.const_value.numpy().T.copy(), name=turned.name)
+    turned.shape, turned.dtype = turned.const_value.shape, weight.dtype
+    model.graph.register_initializer(turned)
+    return turned
 
 
 def plain_gemms(model: Any) -> None:
@@ -118,6 +165,42 @@ def part_biases(model: Any, nodes: Sequence[Any]) -> None:
         copy.const_value = ir.Tensor(bias.const_value.numpy(), name=name)
         model.graph.register_initializer(copy)
         node.replace_input_with(2, copy)
+
+
+def pool_first(model: Any, int8: Sequence[Any]) -> None:
+    """Let a float MaxPool come before the Relu or Clip that it reads: the answer is the same.
+
+    onnxruntime rounds before a MaxPool what is rounded behind it, and has no fast kernel for a pool
+    of channels-first uint8. It does not reach behind a Relu, which costs nothing there: it becomes
+    a part of the rounding. `int8` are the nodes whose results are rounded in any case.
+    """
+    import onnx_ir as ir
+
+    for pool in [node for node in model.graph if node.op_type == "MaxPool"]:
+        value = pool.inputs[0]
+        relu = value.producer() if value is not None else None
+        if value is None or relu is None or not _swaps(relu, pool, int8):
+            continue
+        pooled = pool.outputs[0]
+        pool.replace_input_with(0, relu.inputs[0])
+        moved = ir.node(relu.op_type, [pooled, *relu.inputs[1:]], name=relu.name)
+        model.graph.insert_after(pool, [moved])
+        for use in list(pooled.uses()):
+            if use.node is not moved:
+                use.node.replace_input_with(use.idx, moved.outputs[0])
+        model.graph.remove(relu, safe=True)
+        given = moved.outputs[0]
+        given.name, pooled.name = pooled.name, value.name
+        given.type, given.shape = pooled.type, pooled.shape
+
+
+def _swaps(relu: Any, pool: Any, int8: Sequence[Any]) -> bool:
+    return (
+        relu.op_type in {"Clip", "Relu"}
+        and relu.inputs[0].producer() not in int8
+        and len(relu.outputs[0].uses()) == len(pool.outputs) == 1
+        and not (relu.outputs[0].is_graph_output() or pool.outputs[0].is_graph_output())
+    )
 
 
 def restore_float(model: Any, int8: Sequence[str], float_results: Sequence[str]) -> None:
@@ -152,6 +235,7 @@ def finish(model: Any, source: Any, recipe: Recipe) -> None:
     """Make the tool's result a file of ours: order, names and shapes of the interface, metadata.
 
     What nothing reads is removed, and so are the shapes of inner values: an engine infers them.
+    Equal constants become one: the zero points of weights are all alike.
     """
     import edgekit
 
@@ -168,7 +252,7 @@ def finish(model: Any, source: Any, recipe: Recipe) -> None:
     for domain in list(model.opset_imports):
         if domain not in used and domain not in STANDARD_DOMAINS:
             del model.opset_imports[domain]
-    model.ir_version = max(source.ir_version, 8)
+    model.ir_version = max(source.ir_version, 10 if opset(model) > 20 else 8)
     model.producer_name, model.producer_version = "edgekit", edgekit.__version__
     model.doc_string = source.doc_string
     model.graph.name = source.graph.name
@@ -181,10 +265,11 @@ def _drop_unread(model: Any) -> None:
     from onnx_ir.passes import common
 
     common.RemoveUnusedNodesPass()(model)
+    common.DeduplicateInitializersPass()(model)
 
 
 def _drop_inner_shapes(model: Any) -> None:
-    for node in all_nodes(model):
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.shape = value.type = None
+    made = [value for node in all_nodes(model) for value in node.outputs]
+    for value in (*made, *model.graph.initializers.values()):
+        if not (value.is_graph_output() or value.is_graph_input()):
+            value.shape = value.type = None

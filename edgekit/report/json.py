@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
+    from edgekit.ingraph import Raw
     from edgekit.runtime.survey import Survey
     from edgekit.verdicts import ParityReport
+    from edgekit.whole import Comparison
 
 
 def dumps(value: Any) -> str:
@@ -93,6 +95,17 @@ def parity(report: ParityReport) -> dict[str, Any]:
     }
 
 
+def comparison(report: Comparison) -> dict[str, Any]:
+    """`passed`, a row a variant, and `quantized`: how each was made, calibrated and guarded."""
+    value: dict[str, Any] = {"passed": report.passed} | plain(
+        dataclasses.replace(report, quantized=())
+    )
+    value["quantized"] = [plain(dataclasses.replace(one, bundle=None)) for one in report.quantized]
+    for one in value["quantized"]:
+        del one["bundle"]
+    return value
+
+
 def survey(found: Survey) -> dict[str, Any]:
     """`passed`, `onnxruntime`, `wheels`, `conflict`, and `providers` with a row a provider."""
     value: dict[str, Any] = plain(found)
@@ -108,6 +121,13 @@ def inference(result: Inference) -> dict[str, Any]:
     for row in value["predictions"]:
         row["top"] = [{"label": label, "score": score} for label, score in row["top"]]
     return value
+
+
+def raw(made: Raw) -> dict[str, Any]:
+    """What `with_preprocessing` wrote; `bundle` is the folder's path, or null."""
+    folder = None if made.bundle is None else str(made.bundle.path)
+    value: dict[str, Any] = plain(dataclasses.replace(made, bundle=None))
+    return value | {"bundle": folder}
 
 
 def exports(made: Sequence[Bundle | Exported]) -> dict[str, Any]:

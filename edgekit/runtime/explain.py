@@ -93,6 +93,7 @@ def profiled_placement(
     allow_fallback: bool = False,
     axes: Mapping[str, int] | None = None,
     provider_options: Mapping[str, Any] | None = None,
+    optimization: str = "all",
 ) -> Placement:
     """Profile runs of a checked feed in a session of its own: where its nodes and its time are.
 
@@ -105,6 +106,7 @@ def profiled_placement(
         threads=threads,
         allow_fallback=allow_fallback,
         provider_options=provider_options,
+        optimization=optimization,
     )
     with tempfile.TemporaryDirectory() as folder:
         opened = open_session(plan, axes, Path(folder) / "profile")

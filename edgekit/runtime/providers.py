@@ -28,7 +28,8 @@ class Provider:
 
     `options` are the provider options that edgekit sets unless told otherwise, `threads_option`
     the one that counts threads where the provider has its own and takes no notice of
-    onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first.
+    onnxruntime's. `precisions` are the precisions of variants that suit the hardware, best first,
+    and `recipes` the ways to make them (`edgekit.quantizer`), as `RECIPE` or `RECIPE:FORM`.
     With `fixed_shapes` it runs models only whose axes all have a length, with `compiles` it can
     write what it made of a model as a file (onnxruntime's EPContext). `one_device` says that it
     takes one of its devices a session, `one_run` that one thread at a time may run its sessions,
@@ -43,6 +44,7 @@ class Provider:
     hardware: str
     install: str
     precisions: tuple[str, ...]
+    recipes: tuple[str, ...] = ()
     wheel: str = "onnxruntime"
     platforms: tuple[str, ...] = ("linux", "win32", "darwin")
     library: str | None = None
@@ -78,13 +80,21 @@ _AMD = "run it on a machine with an AMD GPU, and check `rocminfo`"
 PROVIDERS = {
     row.alias: row
     for row in (
-        Provider("cpu", CPU, "any CPU", _pip("cpu"), ("fp32", "int8")),
+        Provider(
+            "cpu",
+            CPU,
+            "any CPU",
+            _pip("cpu"),
+            ("fp32", "int8"),
+            recipes=("static-int8", "dynamic-int8", "mixed", "weight-int8", "weight-int4"),
+        ),
         Provider(
             "cuda",
             "CUDAExecutionProvider",
             "NVIDIA GPU",
             _pip("cuda"),
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int4", "weight-int8"),
             wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_cuda.so",
@@ -97,6 +107,7 @@ PROVIDERS = {
             "NVIDIA GPU",
             _pip("cuda") + " tensorrt",
             ("fp16", "int8", "fp32"),
+            recipes=("fp16", "static-int8:s8s8", "weight-int8"),
             wheel="onnxruntime-gpu",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_tensorrt.so",
@@ -111,6 +122,7 @@ PROVIDERS = {
             "any GPU (Vulkan, Metal, Direct3D 12)",
             _pip("webgpu"),
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int4", "weight-int8"),
             plugin="onnxruntime_ep_webgpu",
             fixed_shapes=True,
             one_device=True,
@@ -124,6 +136,7 @@ PROVIDERS = {
             "Intel CPU, GPU and NPU",
             _pip("openvino"),
             ("int8", "fp16", "fp32"),
+            recipes=("static-int8", "mixed", "weight-int8", "fp16"),
             wheel="onnxruntime-openvino",
             platforms=("linux", "win32"),
             library="libonnxruntime_providers_openvino.so",
@@ -137,6 +150,7 @@ PROVIDERS = {
             "Qualcomm NPU",
             _pip("qnn"),
             ("int8", "fp16", "fp32"),
+            recipes=("a16w8", "npu-int8", "fp16", "weight-int8"),
             platforms=("linux", "win32"),
             plugin="onnxruntime_qnn",
             plugin_paths=(("backend_path", "get_qnn_htp_path"),),
@@ -154,6 +168,7 @@ PROVIDERS = {
             "AMD GPU",
             "pip install onnxruntime-migraphx",
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int8"),
             wheel="onnxruntime-migraphx",
             platforms=("linux",),
             library="libonnxruntime_providers_migraphx.so",
@@ -165,6 +180,7 @@ PROVIDERS = {
             "AMD GPU",
             "pip install onnxruntime-rocm",
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int8"),
             wheel="onnxruntime-rocm",
             platforms=("linux",),
             library="libonnxruntime_providers_rocm.so",
@@ -176,6 +192,7 @@ PROVIDERS = {
             "any GPU, on Windows",
             "pip install onnxruntime-directml",
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int8"),
             wheel="onnxruntime-directml",
             platforms=("win32",),
             one_run=True,
@@ -186,6 +203,7 @@ PROVIDERS = {
             "Apple GPU and Neural Engine",
             _pip("cpu"),
             ("fp16", "fp32"),
+            recipes=("fp16", "weight-int8"),
             platforms=("darwin",),
             # The older format, NeuralNetwork, is onnxruntime's default and has fewer operators.
             options=(("ModelFormat", "MLProgram"), ("MLComputeUnits", "ALL")),
@@ -197,6 +215,7 @@ PROVIDERS = {
             "mobile CPU",
             "build onnxruntime with --use_xnnpack",
             ("fp32", "int8"),
+            recipes=("static-int8", "weight-int8"),
             wheel="",
             threads_option="intra_op_num_threads",
             fixed_shapes=True,
@@ -207,6 +226,7 @@ PROVIDERS = {
             "Android NPU",
             "use onnxruntime-android in the app",
             ("int8", "fp16", "fp32"),
+            recipes=("static-int8", "weight-int8"),
             wheel="",
             platforms=("android",),
             fixed_shapes=True,

@@ -43,6 +43,7 @@ class RunOptions(ProviderOptions, total=False):
     """How a model is run: the keywords of `open_runner` that others pass on to it."""
 
     threads: int | None
+    optimization: str
 
 
 class Runner:
@@ -212,6 +213,7 @@ def open_runner(
     allow_fallback: bool = False,
     axes: Mapping[str, int] | None = None,
     provider_options: Mapping[str, Any] | None = None,
+    optimization: str = "all",
     replicas: int = 1,
 ) -> Runner:
     """Open a bundle's variant, or an `.onnx` or `.ort` file, on one or several providers in order.
@@ -219,8 +221,9 @@ def open_runner(
     `provider=("tensorrt", "cuda")` lets the second run what the first cannot, `allow_fallback`
     puts the CPU last, `provider_options` is `{"KEY": value}`, or `{"PROVIDER": {"KEY": value}}`
     for one of several. `threads` is onnxruntime's intra-op count (None leaves it to onnxruntime),
-    `axes` fixes free axes to a length. A provider that takes fixed shapes only gets the other
-    lengths from each feed, and a session for each set of them, opened by the first `run`.
+    `optimization` is what it does to the graph first (`session.OPTIMIZATIONS`: all, extended, basic
+    or none), `axes` fixes free axes to a length. A provider that takes fixed shapes only gets the
+    other lengths from each feed, and a session for each set of them, opened by the first `run`.
 
     `replicas` is how many runs of `Runner.run_batches` go on at a time, for throughput: threads
     over one session, each on one core, so that the weights are in memory once. `run` scales the
@@ -241,6 +244,7 @@ def open_runner(
         threads=1 if replicas > 1 else threads,
         allow_fallback=allow_fallback,
         provider_options=provider_options,
+        optimization=optimization,
     )
     fixed_shapes = any(row.fixed_shapes for row in plan.rows)
     declared = declared_signature(plan.path) if axes or fixed_shapes else None

@@ -1,4 +1,4 @@
-"""The device suites run only where `-m` names them: each needs an environment of its own."""
+"""The device suites: each needs an environment of its own, and runs only where `-m` names it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,6 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 #: Provider -> the precision that it computes a float32 model in.
 COMPUTES = {"webgpu": "fp32", "qnn": "fp16", "openvino": "fp32"}
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what `-m` does not ask for by name; "not keras" asks for no device."""
-    asked = str(config.getoption("-m"))
-    marks = {*OPTIONS, "cuda", "xnnpack"}
-    left_out = [
-        item
-        for item in items
-        if any(mark.name in marks and mark.name not in asked for mark in item.iter_markers())
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

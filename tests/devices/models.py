@@ -95,7 +95,7 @@ def write_transformer(path: Path) -> Path:
     """`tokens` int32 (batch, 8) -> `probabilities` (batch, 5): heads, residuals, exact GELU."""
     w = Weights()
     w["scale"] = np.float32(1 / np.sqrt(WIDTH // HEADS))
-    w["root"], w["half"], w["one"] = (np.float32(v) for v in (np.sqrt(0.5), 0.5, 1))
+    w["root"], w["half"], w["one"] = (np.float32(v) for v in (np.sqrt(2), 0.5, 1))
     heads = w.ints("heads", -1, TIME, HEADS, WIDTH // HEADS)
     nodes = [
         Node("Gather", [w.normal("table", TOKENS, WIDTH), "tokens"], ["embedded"]),
@@ -119,7 +119,7 @@ def write_transformer(path: Path) -> Path:
         Node("Add", ["x", "projected"], ["y"]),
         *_norm(w, "y", "y_norm"),
         Node("MatMul", ["y_norm", w.normal("w_up", WIDTH, 2 * WIDTH)], ["up"]),
-        Node("Mul", ["up", "root"], ["scaled"]),
+        Node("Div", ["up", "root"], ["scaled"]),
         Node("Erf", ["scaled"], ["erf"]),
         Node("Add", ["erf", "one"], ["shifted"]),
         Node("Mul", ["up", "shifted"], ["doubled"]),

@@ -192,6 +192,49 @@ def loop(path: Path, features: int = 16) -> Path:
     return write(path, nodes, inputs, {"logits": ["batch", 5]}, weights)
 
 
+def mobile(path: Path, spread: int = 0, activation: str = "Relu", channels: int = 16) -> Path:
+    """A MobileNet of two depthwise blocks, whose channels are up to 2**(2 * spread) times apart.
+
+    The factors come in pairs, one layer times and the next one by it: with `Relu` the answer is the
+    same for every spread.
+    """
+    rng = np.random.default_rng(0)
+    layers = [("stem", 3, 3, 1), ("dw0", 3, channels, channels), ("pw0", 1, channels, 1)]
+    layers += [("dw1", 3, channels, channels), ("pw1", 1, channels, 1)]
+    nodes: list[Any] = []
+    weights: dict[str, Array] = {}
+    last, factors = "x", np.ones(3, np.float32)
+    for name, kernel, inputs, group in layers:
+        weight = normal(len(nodes), channels, inputs // group, kernel, kernel)
+        weight /= np.float32((kernel * kernel * inputs / group / 2) ** 0.5)
+        ahead = np.exp2(rng.integers(-spread, spread, channels, endpoint=True)).astype(np.float32)
+        ahead = ahead if name != "pw1" else np.ones(channels, np.float32)
+        behind = factors[:, None, None, None] if group > 1 else factors[None, :, None, None]
+        weights[f"{name}/w"] = weight * ahead[:, None, None, None] / behind
+        weights[f"{name}/b"] = normal(len(nodes) + 50, channels, scale=0.1) * ahead
+        factors = ahead
+        nodes.append(
+            helper.make_node(
+                "Conv", [last, f"{name}/w", f"{name}/b"], [f"{name}/c"], name,
+                pads=[kernel // 2] * 4, group=group,
+            )
+        )  # fmt: skip
+        limits = ["", "six"] if activation == "Clip" else []
+        last = f"{name}/a"
+        nodes.append(
+            helper.make_node(activation, [f"{name}/c", *limits], [last], f"{name}/activation")
+        )
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["pooled"], "pool"),
+        helper.make_node("Flatten", ["pooled"], ["flat"], "flatten"),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["logits"], "dense"),
+    ]
+    weights |= {"w": normal(90, channels, 10, scale=0.5), "b": normal(91, 10, scale=0.1)}
+    weights |= {"six": np.array(6, np.float32)} if activation == "Clip" else {}
+    shape: list[int | str] = ["batch", 3, 16, 16]
+    return write(path, nodes, {"x": shape}, {"logits": ["batch", 10]}, weights)
+
+
 MODELS: dict[str, Callable[[Path], Path]] = {
     "mlp": mlp,
     "convnet": convnet,

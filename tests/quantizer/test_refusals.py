@@ -34,13 +34,13 @@ def test_an_unknown_recipe_suggests_the_nearest(source: Path) -> None:
     with pytest.raises(QuantizeError, match="no recipe 'static-int4': did you mean 'static-int8'"):
         quantize(source, "static-int4")
     with pytest.raises(
-        QuantizeError, match="there are 'static-int8', 'dynamic-int8', 'npu-int8', 'fp16'"
+        QuantizeError, match="there are 'static-int8', 'dynamic-int8', 'mixed', 'npu-int8', 'a16w8'"
     ):
         quantize(source, "zzz")
 
 
 def test_static_needs_calibration_data(source: Path) -> None:
-    with pytest.raises(QuantizeError, match=r"give --calibration FILE\.npz\|DIR"):
+    with pytest.raises(QuantizeError, match="give --calibration with inputs of the model: an"):
         quantize(source)
     with pytest.raises(FeedError, match="unknown 'y'"):
         quantize(source, calibration={"y": np.zeros((1, 32))})
@@ -105,7 +105,7 @@ def test_a_model_without_weights_has_nothing_for_int8(tmp_path: Path) -> None:
     shape: list[int | str] = ["batch", 3]
     source = models.write(tmp_path / "m.onnx", nodes, {"x": shape}, {"y": shape}, {})
     with pytest.raises(QuantizeError, match=r"none of them\): use fp16, or keep the float model"):
-        quantize(source, calibration={"x": np.zeros((1, 3))})
+        quantize(source, calibration={"x": models.normal(0, 8, 3)})
 
 
 def test_a_quantised_model_is_not_quantised_again(source: Path) -> None:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.errors import FeedError, ModelError, ProviderError
+from edgekit.runtime.session import OPTIMIZATIONS
 from tests.conftest import write_model
 
 
@@ -92,6 +95,28 @@ def test_anonymous_axes_get_names(tmp_path: Path) -> None:
 def test_threads_and_axes_are_set(classifier: Path) -> None:
     with edgekit.open(classifier, threads=1, axes={"batch": 2}) as runner:
         assert runner.run({"x": np.ones((2, 4), np.float32)})["probabilities"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZATIONS)
+def test_the_optimisation_of_the_graph_is_set(
+    classifier: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    seen: list[str] = []
+    make = onnxruntime.InferenceSession
+
+    def session(path: str, options: onnxruntime.SessionOptions, **rest: Any) -> Any:
+        seen.append(options.graph_optimization_level.name)
+        return make(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with edgekit.open(classifier, optimization=name) as runner:
+        assert runner.run({"x": np.ones((2, 4), np.float32)})
+    assert seen == [OPTIMIZATIONS[name]]
+
+
+def test_an_optimisation_that_there_is_none_of(classifier: Path) -> None:
+    with pytest.raises(ValueError, match="all, extended, basic, none"):
+        edgekit.open(classifier, optimization="most")
 
 
 def test_a_provider_that_is_not_there_is_an_error(classifier: Path) -> None:

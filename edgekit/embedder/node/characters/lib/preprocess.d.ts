@@ -1,0 +1,2 @@
+/** A text, such as a name. */
+export type Input = string;
