@@ -1,4 +1,4 @@
-"""Speech at 8 kHz in an eighth of its bytes, with numpy and onnxruntime only.
+"""Speech at 8 kHz in a twelfth of its bytes, with numpy and onnxruntime only.
 
     python app.py compress FOLDER speech.wav speech.codes
     python app.py expand FOLDER speech.codes again.wav
