@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCE ?= transformer
 
 .PHONY: demo test test-fast test-webgpu test-qnn test-openvino test-cuda-errors test-devices \
-	test-node test-browser lint format bench coverage-table constraints clean
+	test-node test-browser test-native lint format bench coverage-table constraints clean
 
 demo: $(VENV)/.installed
 	$(BIN)/edgekit run $(SOURCE) --force
@@ -43,6 +43,10 @@ test-node: $(VENV)/.installed-dev
 
 test-browser: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/embedder -m browser
+
+# gcc, CMake, valgrind, gcc-aarch64-linux-gnu, qemu-user, a JDK, npm and junit4 are the system's.
+test-native: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/embedder -m native
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -79,7 +79,13 @@ def networks() -> dict[str, Network]:
         "bert4": Network(bert, vocabulary=1000),
         **{
             name: application(name)
-            for name in ("MobileNetV3Small", "EfficientNetV2B0", "ResNet50", "ConvNeXtTiny")
+            for name in (
+                "MobileNetV2",
+                "MobileNetV3Small",
+                "EfficientNetV2B0",
+                "ResNet50",
+                "ConvNeXtTiny",
+            )
         },
     }
 

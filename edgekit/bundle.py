@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = "edgekit-bundle/1"
 MAX_MANIFEST_BYTES = 64 * 2**20
 DATA_FILES = ("reference", "calibration", "evaluation")
+#: What a variant takes that has no preprocessing of its own.
+TENSORS = "tensors"
 #: What a model's external data file is named after it, where the weights do not fit into one.
 EXTERNAL = ".data"
 
@@ -55,6 +57,8 @@ class Variant:
 
     `measured` holds `parity`, `metric` and `latency`, each keyed by its conditions. A file that
     was compiled ahead of time runs on one `provider` only, an alias, and has the lengths of `axes`.
+    One with its preprocessing inside `takes` something other than the manifest's tensors (see
+    `edgekit.ingraph`), and an app may need other `packages` to run it.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Variant:
     measured: dict[str, Any] = field(default_factory=dict)
     provider: str | None = None
     axes: dict[str, int] = field(default_factory=dict)
+    takes: str = TENSORS
+    packages: tuple[str, ...] = ("onnxruntime",)
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,7 @@ class Bundle:
         """Find a variant by name; without one, the float file that was exported first."""
         variants = self.manifest.variants
         if name is None:
-            return variants[0]
+            return next((v for v in variants if v.takes == TENSORS), variants[0])
         for variant in variants:
             if variant.name == name:
                 return variant
@@ -177,6 +183,12 @@ class Bundle:
             f"The bundle {str(self.path)!r} has no variant {name!r}: it has "
             f"{', '.join(repr(v.name) for v in variants)}."
         )
+
+    @property
+    def floats(self) -> tuple[Variant, ...]:
+        """The fp32 variants that take tensors: what another recipe can start from."""
+        variants = self.manifest.variants
+        return tuple(v for v in variants if v.precision == "fp32" and v.takes == TENSORS)
 
     def variants_on(self, provider: str | Sequence[str]) -> tuple[Variant, ...]:
         """Give the variants for one or several providers: not those that another one compiled."""
@@ -203,6 +215,16 @@ class Bundle:
                 "or damaged; export it again."
             )
         return path
+
+    def reference_of(self, variant: Variant) -> FileEntry | None:
+        """Give the file with the reference of what a variant takes, or None without one."""
+        raw = "" if variant.takes == TENSORS else f".{variant.takes}"
+        return self.manifest.data.get(f"reference{raw}")
+
+    def inputs_of(self, variant: Variant) -> dict[str, Any] | None:
+        """Read the inputs of a variant's reference, or None without one."""
+        entry = self.reference_of(variant)
+        return None if entry is None else files.load_groups(self.file(entry)).get("inputs")
 
     def data(self, kind: str) -> dict[str, dict[str, Any]] | None:
         """Read `reference`, `calibration` or `evaluation`, or None where the bundle has none."""
@@ -327,6 +349,8 @@ def _variant(reader: _Reader) -> Variant:
         measured=reader.get("measured", dict),
         provider=reader.get("provider", str, type(None)),
         axes=_lengths(reader),
+        takes=reader.get("takes", str, type(None)) or TENSORS,
+        packages=tuple(reader.strings("packages") if "packages" in reader.raw else ["onnxruntime"]),
     )
 
 

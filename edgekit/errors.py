@@ -116,6 +116,7 @@ EXTRA_OF = {
     "faker": "zoo",
     "emoji": "zoo",
     "PIL": "image",
+    "onnxruntime_extensions": "extensions",
     "jinja2": "report",
     "matplotlib": "report",
     "ai_edge_litert": "peers",

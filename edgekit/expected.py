@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from edgekit import cases, edges, parity
-from edgekit.bundle import Bundle
+from edgekit.bundle import TENSORS, Bundle
 from edgekit.cases import REFERENCE, Base
 from edgekit.debug.pair import Side
 from edgekit.errors import FeedError, ModelError
@@ -69,6 +69,21 @@ class Subject:
     def has_lengths(self, variant: str | None) -> bool:
         """Whether a variant was compiled for lengths of its own."""
         return self.bundle is not None and bool(self.bundle.variant(variant).axes)
+
+    def is_raw(self, variant: str | None) -> bool:
+        """Whether a variant has its preprocessing inside, and takes other inputs than the rest."""
+        return self.bundle is not None and self.bundle.variant(variant).takes != TENSORS
+
+    def raw_cases(self, variant: str | None, signature: Signature) -> list[Case]:
+        """Give the cases of the reference that goes with what a raw variant takes."""
+        bundle = self.bundle
+        entry = bundle.reference_of(bundle.variant(variant)) if bundle else None
+        if bundle is None or entry is None:
+            raise FeedError(
+                f"The variant {variant!r} takes raw input and the bundle has no reference of it: "
+                "put its preprocessing in again, with edgekit export --with-preprocessing."
+            )
+        return list(cases.of_reference(Reference.load(bundle.file(entry)), signature))
 
     def precision_of(self, variant: str | None) -> str:
         """Tell the precision that decides what counts as equal."""

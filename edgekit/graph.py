@@ -89,14 +89,22 @@ def inspect(path: Path, axes: Mapping[str, int] | None = None) -> Inspection:
 def fix_shapes(source: Path, target: Path, signature: Signature) -> None:
     """Write a model with the shapes of a signature in the place of its inputs' free axes.
 
+    An axis that is free in the signature too stays free.
     The weights are in memory once, and in the file: external data is no longer external.
     """
     with needs_extra("fix the axes of a model", "quantize"):
         import onnx
         from onnxruntime.tools import onnx_model_utils as tools
     model = onnx.load(source)
+    given = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
     for spec in signature.inputs:
-        tools.make_input_shape_fixed(model.graph, spec.name, list(spec.shape))
+        for dim, size in zip(given[spec.name], spec.shape, strict=True):
+            if not isinstance(size, int) or dim.HasField("dim_value"):
+                continue
+            if dim.HasField("dim_param"):
+                tools.make_dim_param_fixed(model.graph, dim.dim_param, size)
+            else:
+                dim.dim_value = size
     tools.fix_output_shapes(model)
     onnx.save(model, target)
 

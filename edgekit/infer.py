@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgekit.runtime.placement import Placement
     from edgekit.runtime.runner import RunOptions
-    from edgekit.signature import Feeds, Outputs, Signature
+    from edgekit.signature import Array, Feeds, Outputs, Signature
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def infer(
     bundle = Bundle.open(model) if Path(model).is_dir() else None
     with open_runner(bundle or model, variant=variant, **run) as runner:
         if given is None:
-            source, feeds = _sample(bundle, runner.signature)
+            source, feeds = _sample(bundle, variant, runner.signature)
         else:
             spec = bundle.manifest.preprocessing if bundle else None
             source = "stdin" if given == "-" else given
@@ -103,8 +103,8 @@ def save(result: Inference, out: Path, *, force: bool = False) -> None:
             path.write_text(json.dumps(json.inference(result)) + "\n", encoding="utf-8")
 
 
-def _sample(bundle: Bundle | None, signature: Signature) -> tuple[str, Feeds]:
-    entry = bundle.manifest.data.get("reference") if bundle else None
+def _sample(bundle: Bundle | None, variant: str | None, signature: Signature) -> tuple[str, Feeds]:
+    entry = bundle.reference_of(bundle.variant(variant)) if bundle else None
     if bundle is None or entry is None:
         return "a seeded sample", signature.sample()
     reference = Reference.load(bundle.file(entry))
@@ -117,11 +117,20 @@ def predictions(outputs: Outputs, labels: Sequence[str], top: int) -> tuple[Pred
     Raises `FeedError` where a score is not finite: there is no likeliest one then.
     """
     scores = next(iter(outputs.values()))
+    if {"top_labels", "top_probabilities"} <= outputs.keys():
+        named = zip(outputs["top_labels"], outputs["top_probabilities"], strict=True)
+        return tuple(_named(labels, values, top) for labels, values in named)
     if not labels or scores.ndim != 2 or scores.shape[1] != len(labels):
         return ()
     if not np.isfinite(scores).all():
         raise FeedError("The model answered NaN or infinity: check the input, or try --variant.")
     return tuple(_prediction(row, labels, top) for row in scores)
+
+
+def _named(labels: Array, values: Array, top: int) -> Prediction:
+    """Take what the model itself has named, the likeliest first."""
+    ranked = tuple((str(label), float(v)) for label, v in zip(labels, values, strict=True))
+    return Prediction(*ranked[0], top=ranked[: max(top, 1)])
 
 
 def _prediction(row: np.ndarray[Any, Any], labels: Sequence[str], top: int) -> Prediction:

@@ -32,14 +32,20 @@ def read(
     Stdin has lines of text for a text model, else JSON. Raises `FeedError` for what does not fit.
     """
     is_text = preprocess.kind_of(preprocessing) == "characters"
+    if takes_strings(signature):
+        is_text, preprocessing = True, None
     path = Path(given)
     if given == "-":
         content = stdin.read()
-        feeds = _text(content, preprocessing) if is_text else _json(content, "stdin", signature)
+        feeds = (
+            _text(content, signature, preprocessing)
+            if is_text
+            else _json(content, "stdin", signature)
+        )
     elif path.is_file():
-        feeds = _file(path, signature, preprocessing)
+        feeds = _file(path, signature, preprocessing, is_text=is_text)
     elif is_text and path.suffix.lower() not in IMAGES | ARRAYS | {".json", ".csv", ".txt"}:
-        feeds = _text(given, preprocessing)
+        feeds = _text(given, signature, preprocessing)
     else:
         raise FeedError(f"The input file {given!r} does not exist: check the path.")
     checked = signature.check(_with_batch(feeds, signature))
@@ -47,10 +53,34 @@ def read(
     return checked
 
 
-def _file(path: Path, signature: Signature, preprocessing: dict[str, Any] | None) -> Feeds:
+def takes_strings(signature: Signature) -> bool:
+    """Tell whether the model takes lines of text as they are: its one input is strings, 1-d."""
+    return len(signature.inputs) == 1 and (
+        signature.inputs[0].dtype == "str" and len(signature.inputs[0].shape) == 1
+    )
+
+
+def _takes_picture(signature: Signature) -> str | None:
+    """Tell whether the model takes pictures as they are: `pixels` or an `encoded` file."""
+    spec = signature.inputs[0]
+    if len(signature.inputs) > 1 or spec.dtype != "uint8":
+        return None
+    free = tuple(isinstance(axis, str) for axis in spec.shape)
+    if len(free) == 4 and free[1:3] == (True, True):
+        return "pixels"
+    return "encoded" if len(free) == 2 and spec.shape[0] == 1 and free[1] else None
+
+
+def _file(
+    path: Path, signature: Signature, preprocessing: dict[str, Any] | None, *, is_text: bool
+) -> Feeds:
     suffix, kind = path.suffix.lower(), preprocess.kind_of(preprocessing)
     if suffix in ARRAYS:
         return _named(files.load_arrays(path), str(path), signature)
+    if suffix in IMAGES and (takes := _takes_picture(signature)) is not None:
+        encoded = takes == "encoded"
+        picture = _bytes(path) if encoded else preprocess.pixels(path, preprocessing)
+        return {signature.inputs[0].name: picture}
     if suffix in IMAGES:
         if preprocessing is None or kind != "image":
             raise FeedError(
@@ -71,19 +101,30 @@ def _file(path: Path, signature: Signature, preprocessing: dict[str, Any] | None
         if preprocessing is not None and kind == "series":
             return preprocess.series(table, preprocessing)
         return _named({"": table}, str(path), signature)
-    if kind == "characters":
-        return _text(content, preprocessing)
+    if is_text:
+        return _text(content, signature, preprocessing)
     raise FeedError(
         f"The input {str(path)!r} is of a kind that this model does not read: give .npz, .npy, "
         f".json or .csv with {signature}."
     )
 
 
-def _text(content: str, preprocessing: dict[str, Any] | None) -> Feeds:
+def _bytes(path: Path) -> np.ndarray[Any, Any]:
+    """Read a file as it is, uint8 `(1, 'bytes')`."""
+    try:
+        return np.frombuffer(path.read_bytes(), np.uint8)[None]
+    except OSError as error:
+        raise FeedError(
+            f"The input {str(path)!r} cannot be read ({one_line(error)}): check its permissions."
+        ) from error
+
+
+def _text(content: str, signature: Signature, preprocessing: dict[str, Any] | None) -> Feeds:
     lines = [line for line in content.splitlines() if line.strip()]
     if not lines:
         raise FeedError("The text is empty: give at least one character.")
-    assert preprocessing is not None
+    if preprocessing is None:
+        return {signature.inputs[0].name: np.array(lines, object)}
     return preprocess.texts(lines, preprocessing)
 
 

@@ -13,6 +13,7 @@ Needs numpy; a picture needs Pillow (the extra `image`).
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from edgekit.errors import BundleError, FeedError, needs_extra, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgekit.signature import Feeds
@@ -39,6 +40,16 @@ KINDS: dict[str, dict[str, type]] = {
     "image": {"height": int, "width": int, "channels": int, "range": list},
     "series": {"channels": int},
 }
+
+
+#: Pillow's modes by the number of channels, alpha last.
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def check(spec: dict[str, Any]) -> None:
+    """Raise `BundleError` where a preprocessing of a known kind lacks a key."""
+    for key, kind in ({"input": str} | KINDS[spec["kind"]]).items():
+        _get(spec, key, kind)
 
 
 def kind_of(spec: dict[str, Any] | None) -> str | None:
@@ -66,23 +77,50 @@ def texts(lines: Sequence[str], spec: dict[str, Any]) -> Feeds:
 
 def image(path: Path, spec: dict[str, Any]) -> Feeds:
     """Read a picture as `(1, height, width, channels)` float32 in the model's range."""
-    with needs_extra("read an image file"):
-        from PIL import Image, UnidentifiedImageError
+    with opened(path) as picture:
+        return scaled(picture, spec)
+
+
+def scaled(picture: Any, spec: dict[str, Any]) -> Feeds:
+    """Resize and scale an open picture of Pillow to `(1, height, width, channels)` float32."""
+    from PIL import Image
+
     channels = _get(spec, "channels", int)
     size = (_get(spec, "width", int), _get(spec, "height", int))
+    resized = picture.convert(MODES[1 if channels == 1 else 3]).resize(
+        size, Image.Resampling.BILINEAR
+    )
+    low, high = _get(spec, "range", list)
+    levels = np.asarray(resized, np.float32).reshape(1, size[1], size[0], channels)
+    return {_get(spec, "input", str): (low + levels / 255.0 * (high - low)).astype(np.float32)}
+
+
+def pixels(path: Path, spec: dict[str, Any] | None) -> Array:
+    """Read a picture as uint8 `(1, 'height', 'width', 'channels')`, in the size it has.
+
+    Grey, RGB and alpha stay as they are; any other becomes what the model's preprocessing makes of
+    it, RGB where there is none.
+    """
+    with opened(path) as picture:
+        mode = MODES[1 if spec and spec.get("channels") == 1 else 3]
+        kept = picture if picture.mode in MODES.values() else picture.convert(mode)
+        array = np.asarray(kept, np.uint8)
+    return array.reshape(1, *array.shape[:2], -1)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a picture with Pillow; what it cannot read is a `FeedError`."""
+    with needs_extra("read an image file"):
+        from PIL import Image, UnidentifiedImageError
     try:
         with Image.open(path) as picture:
-            resized = picture.convert("L" if channels == 1 else "RGB").resize(
-                size, Image.Resampling.BILINEAR
-            )
+            yield picture
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise FeedError(
             f"The image {str(path)!r} cannot be read ({one_line(error)}): give a whole PNG, JPEG, "
             "BMP, GIF or WebP file."
         ) from error
-    low, high = _get(spec, "range", list)
-    pixels = np.asarray(resized, np.float32).reshape(1, size[1], size[0], channels)
-    return {_get(spec, "input", str): (low + pixels / 255.0 * (high - low)).astype(np.float32)}
 
 
 def series(table: Array, spec: dict[str, Any]) -> Feeds:

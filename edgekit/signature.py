@@ -28,6 +28,9 @@ Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 #: names end so, and of any other.
 SPATIAL = ("height", "width")
 SPATIAL_AXIS, SAMPLE_AXIS = 128, 16
+#: A picture's channels, where they are free, and the letters of a text in a sample.
+CHANNELS, CHANNELS_AXIS = "channels", 3
+SAMPLE_LETTERS, SAMPLE_WORD = tuple("abcdefghijklmnopqrstuvwxyz"), 8
 #: Sets of shapes that a signature remembers as fitting.
 MOST_SHAPES = 64
 
@@ -104,7 +107,7 @@ class Signature:
         axes: Mapping[str, int] | None = None,
         limits: Mapping[str, int] | None = None,
     ) -> Feeds:
-        """Make seeded inputs: floats in 0..1, integers in 0..1, any 8-bit integers, booleans.
+        """Make seeded inputs: floats in 0..1, integers in 0..1, any 8-bit integers, words.
 
         Axis 0's name, where it is free, has length `batch`; another free axis has the length
         that `axes` gives it, else `SPATIAL_AXIS` or `SAMPLE_AXIS`. The integers of an input that
@@ -114,6 +117,7 @@ class Signature:
         sizes = {
             axis: SPATIAL_AXIS if axis.endswith(SPATIAL) else SAMPLE_AXIS for axis in self.free_axes
         }
+        sizes |= {axis: CHANNELS_AXIS for axis in self.free_axes if axis == CHANNELS}
         sizes |= {s.shape[0]: batch for s in self.inputs if s.shape and isinstance(s.shape[0], str)}
         sizes |= axes or {}
         feeds: Feeds = {}
@@ -129,10 +133,9 @@ class Signature:
                 high = (limits or {}).get(spec.name, 2)
                 feeds[spec.name] = rng.integers(0, high, shape).astype(dtype)
             else:
-                raise FeedError(
-                    f"The input {spec} has a dtype that edgekit cannot make samples of: "
-                    "give the inputs yourself."
-                )
+                letters = rng.choice(SAMPLE_LETTERS, (*shape, SAMPLE_WORD))
+                words = ["".join(row) for row in letters.reshape(-1, SAMPLE_WORD)]
+                feeds[spec.name] = np.array(words, object).reshape(shape)
         return feeds
 
     def lengths(self, feeds: Feeds) -> dict[str, int]:

@@ -145,10 +145,8 @@ def _rows(
             continue
         with runner:
             expected.check_inputs(runner)
-            if subject.has_lengths(name):
-                own = Expected(subject, expected.reference, expected.against, options)
-                mine = fitting(_cases(own, runner, ask), runner.signature)
-            else:
+            mine = _own_cases(subject, name, expected, runner, ask)
+            if mine is None:
                 found = mine = found or _cases(expected, runner, ask)
             try:
                 row = _judge(subject, name, label, runner, mine)
@@ -161,6 +159,20 @@ def _rows(
                 placed = shares(runner, mine[0].batches[0].inputs, **here)
                 row = dataclasses.replace(row, placement=placed)
             yield _completed(subject, expected, ask, runner, row, mine, here)
+
+
+def _own_cases(
+    subject: Subject, name: str | None, expected: Expected, runner: Runner, ask: _Ask
+) -> list[Case] | None:
+    """Give the cases of a variant that takes other inputs, or other lengths, than the rest."""
+    if subject.is_raw(name):
+        if ask.worst_case:
+            expected.notes.append(f"left out the worst case of {name}: it takes raw input")
+        return subject.raw_cases(name, runner.signature)
+    if subject.has_lengths(name):
+        own = Expected(subject, expected.reference, expected.against, expected.options)
+        return fitting(_cases(own, runner, ask), runner.signature)
+    return None
 
 
 def _cases(expected: Expected, runner: Runner, ask: _Ask) -> list[Case]:
@@ -178,9 +190,10 @@ def _completed(
 ) -> VariantParity:
     """Add the metric, and the node that a failure comes from."""
     # On all providers the metric would take long, and say less than the parity does.
-    metric = None if ask.everywhere else _metric(subject, runner, row)
+    left_out = ask.everywhere or subject.is_raw(row.variant)
+    metric = None if left_out else _metric(subject, runner, row)
     finding = None
-    if ask.debug and not row.passed:
+    if ask.debug and not row.passed and not subject.is_raw(row.variant):
         finding = _search(expected, runner, row, found, options)
     return dataclasses.replace(row, metric=metric, finding=finding)
 

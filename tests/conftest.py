@@ -18,7 +18,7 @@ from edgekit.runtime.runner import open_runner
 LABELS = ("zero", "one", "two")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 #: Marks of suites that run only where `-m` names them; "not keras" asks for none of them.
-BY_NAME = {"webgpu", "qnn", "openvino", "cuda", "xnnpack", "node", "browser"}
+BY_NAME = {"webgpu", "qnn", "openvino", "cuda", "xnnpack", "node", "browser", "native"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -56,7 +56,8 @@ def train(
 
 @click.command(
     epilog="Examples: edgekit export transformer | edgekit export my.keras --out my.onnx | "
-    "edgekit export package.module:build --out artifacts/mine"
+    "edgekit export package.module:build --out artifacts/mine | "
+    "edgekit export artifacts/cnn --with-preprocessing --variant int8"
 )
 @click.argument("source")
 @options.out_option
@@ -88,6 +89,18 @@ def train(
     type=click.Path(path_type=Path),
     help="An .npz of held-out inputs by name and their 'targets' for the bundle's metric.",
 )
+@click.option(
+    "--with-preprocessing",
+    is_flag=True,
+    help="Put pre- and post-processing into the graph: text or a picture in, label out. SOURCE may "
+    "be a bundle then, or an .onnx file with --about.",
+)
+@click.option(
+    "--encoded",
+    is_flag=True,
+    help="With it, the bytes of a PNG or JPEG file in: an app needs onnxruntime-extensions.",
+)
+@click.option("--variant", help="With it, the variant of a bundle.  [default: the float one]")
 @options.set_option
 @options.seed_option
 @options.artifacts_option
@@ -102,6 +115,9 @@ def export(
     about: Path | None,
     calibration: Path | None,
     evaluation: Path | None,
+    with_preprocessing: bool,
+    encoded: bool,
+    variant: str | None,
     settings: tuple[str, ...],
     seed: int,
     artifacts: Path,
@@ -115,26 +131,34 @@ def export(
     artifacts/NAME, or the folder or .onnx file that --out names. A file that onnxruntime cannot
     run, or that answers otherwise than its source, is not written.
     """
+    raw: dict[str, Any] = {"encoded": encoded, "variant": variant}
+    if any(raw.values()) and not with_preprocessing:
+        given = next(f"--{name}" for name, value in raw.items() if value)
+        raise click.UsageError(f"{given} goes with --with-preprocessing: give both.")
     from edgekit.exporter import companions, export_all
     from edgekit.exporter.sources import parse_input
     from edgekit.files import load_arrays
     from edgekit.report import json, text
 
     chosen: dict[str, Any] = {} if opset is None else {"opset": opset}
+    chosen |= {
+        "signature": [parse_input(spec) for spec in inputs] or None,
+        "reference": load_arrays(reference) if reference else None,
+        "options": options.settings_of(settings),
+        "seed": seed,
+        "artifacts": artifacts,
+        "force": force,
+        **companions.read(about, calibration, evaluation),
+    }
+    if with_preprocessing:
+        from edgekit.ingraph.sources import export_raw
+
+        with options.progress_bar() as progress:
+            found = export_raw(source, out, progress=progress, **raw, **chosen)
+        options.emit(lambda: json.raw(found), lambda: text.raw(found), as_json=as_json)
+        return
     with options.progress_bar() as progress:
-        made = export_all(
-            source,
-            out,
-            signature=[parse_input(spec) for spec in inputs] or None,
-            reference=load_arrays(reference) if reference else None,
-            options=options.settings_of(settings),
-            seed=seed,
-            artifacts=artifacts,
-            force=force,
-            progress=progress,
-            **companions.read(about, calibration, evaluation),
-            **chosen,
-        )
+        made = export_all(source, out, progress=progress, **chosen)
     options.emit(
         lambda: json.exports(made),
         lambda: [line for one in made for line in text.exported(one)],

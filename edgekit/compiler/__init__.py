@@ -106,7 +106,8 @@ def compile_model(
     writer = writer_of(style, platform, options)
     job = _plan(model, variant, out, writer)
     files.check_free(job.target, force=force)
-    case = make_case(job.source, job.origin, writer, options)
+    reference = job.origin.inputs_of(job.known) if job.origin and job.known else None
+    case = make_case(job.source, reference, writer, options)
     started = time.perf_counter()
     with open_runner(job.source, **case.options) as runner:
         source_load_ms = 1e3 * (time.perf_counter() - started)

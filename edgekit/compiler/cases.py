@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edgekit.bundle import Bundle
     from edgekit.compiler.writers import Writer
     from edgekit.signature import Feeds, Outputs, Signature
 
@@ -39,13 +38,17 @@ class Case:
     options: RunOptions
 
 
-def make_case(source: Path, origin: Bundle | None, writer: Writer, options: RunOptions) -> Case:
+def make_case(
+    source: Path, reference: Mapping[str, Any] | None, writer: Writer, options: RunOptions
+) -> Case:
     """Fix the free axes that the writer needs fixed or that were given, and make samples.
+
+    The samples are made of the inputs of a reference, where there is one.
 
     Raises `CompileError` for a free axis whose length nothing tells.
     """
     with open_runner(source) as runner:
-        feeds = _samples(source, origin, runner.signature, writer, options.get("axes") or {})
+        feeds = _samples(source, reference, runner.signature, writer, options.get("axes") or {})
         answers = tuple(runner.run(each) for each in feeds)
         signature = runner.signature
     axes = signature.lengths(feeds[0]) if writer.fixed_axes else dict(options.get("axes") or {})
@@ -55,13 +58,11 @@ def make_case(source: Path, origin: Bundle | None, writer: Writer, options: RunO
 
 def _samples(
     source: Path,
-    origin: Bundle | None,
+    reference: Mapping[str, Any] | None,
     signature: Signature,
     writer: Writer,
     axes: Mapping[str, int],
 ) -> tuple[Feeds, ...]:
-    data = origin.data("reference") if origin else None
-    reference = data["inputs"] if data else None
     fix_axes(signature, axes)  # an axis that is not there is refused by name
     batch = next((axes[axis] for axis in _batch_axes(signature) if axis in axes), 1)
     known = {*axes, *_batch_axes(signature), *_told(signature, reference)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgekit.bundle import TENSORS
 from edgekit.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ MOST_DROP = 0.01
 def choose(bundle: Bundle, target: Target) -> tuple[Variant, str]:
     """Give the best variant for a target, and the reason in words.
 
-    A variant that a provider compiled, that failed its parity, or whose metric was measured more
-    than `MOST_DROP` below the float's is never chosen; one in integers needs a metric that says
-    so. Of the others the target's first precision stands, unless it goes by latency and another
-    was measured to be faster under the same conditions.
+    A variant that a provider compiled, that has its preprocessing inside, that failed its parity,
+    or whose metric was measured more than `MOST_DROP` below the float's is never chosen; one in
+    integers needs a metric that says so. Of the others the target's first precision stands,
+    unless it goes by latency and another was measured to be faster under the same conditions.
     """
     fit = [variant for variant in bundle.manifest.variants if _may(bundle, variant)]
     fit = [variant for variant in fit if variant.precision in target.precisions]
@@ -41,7 +42,7 @@ def choose(bundle: Bundle, target: Target) -> tuple[Variant, str]:
 
 def _may(bundle: Bundle, variant: Variant) -> bool:
     float_file = bundle.variant()
-    if variant.provider is not None or _failed(variant):
+    if variant.provider is not None or variant.takes != TENSORS or _failed(variant):
         return False
     if variant.name == float_file.name:
         return True

@@ -118,11 +118,11 @@ def write(
         ],
     }
     if preprocess.kind_of(preprocessing) == "characters" and preprocessing is not None:
-        value["texts"] = _texts(preprocessing)
+        value["texts"] = texts(preprocessing)
     path.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _texts(rule: dict[str, Any]) -> list[dict[str, Any]]:
+def texts(rule: dict[str, Any]) -> list[dict[str, Any]]:
     """Give texts with their ids: what languages see differently in one, each from its start."""
     alphabet = rule["alphabet"]
     texts = (alphabet, alphabet.upper(), alphabet[::-1], f"  {alphabet[:3]} \t", *TEXTS)

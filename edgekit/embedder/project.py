@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle, Variant
     from edgekit.filesize import Needs
     from edgekit.parity import OutputParity
-    from edgekit.signature import Signature
+    from edgekit.signature import Signature, TensorSpec
 
 #: The file at the top of a project by which it is known.
 MARKER = "edgekit.json"
@@ -260,6 +260,7 @@ def _task(app: _App) -> str:
 def _spec(app: _App, target: Target) -> dict[str, Any]:
     """Give the content of `model.json`."""
     manifest = app.bundle.manifest if app.bundle else None
+    axes = _fixed_axes(app, target)
     return {
         "format": FORMAT,
         "name": app.name,
@@ -267,8 +268,8 @@ def _spec(app: _App, target: Target) -> dict[str, Any]:
         "variant": app.variant,
         "precision": app.precision,
         "file": f"model.{target.model}",
-        "inputs": [_tensor(spec) for spec in app.signature.inputs],
-        "outputs": [_tensor(spec) for spec in app.signature.outputs],
+        "inputs": [_tensor(spec, axes) for spec in app.signature.inputs],
+        "outputs": [_tensor(spec, axes) for spec in app.signature.outputs],
         "labels": list(manifest.labels) if manifest else [],
         "preprocessing": app.preprocessing,
         "needs": {"ir_version": app.needs.ir_version, "opsets": app.needs.opsets},
@@ -276,17 +277,32 @@ def _spec(app: _App, target: Target) -> dict[str, Any]:
     }
 
 
-def _tensor(spec: Any) -> dict[str, Any]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+def _tensor(spec: TensorSpec, axes: Mapping[str, int]) -> dict[str, Any]:
+    shape = [axes.get(size, size) if isinstance(size, str) else size for size in spec.shape]
+    return {"name": spec.name, "dtype": spec.dtype, "shape": shape}
+
+
+def _fixed_axes(app: _App, target: Target) -> dict[str, int]:
+    """Give the free axes that a `.ort` file is written without: the batch.
+
+    An app on a phone runs one sample; accelerators take no free axes, and XNNPACK answers wrong
+    with a free batch (microsoft/onnxruntime #31153).
+    """
+    if target.model != "ort" or not app.signature.batched:
+        return {}
+    firsts = (spec.shape[0] for spec in app.signature.inputs)
+    return {axis: 1 for axis in firsts if isinstance(axis, str)}
 
 
 def _fill(made: Path, app: _App, target: Target, values: Mapping[str, str]) -> None:
     """Put the model, its description and its golden vectors into a copy of the templates."""
     data = made / templates.in_path(target.data, values)
     data.mkdir(parents=True, exist_ok=True)
-    _put_model(app, data / f"model.{target.model}")
+    _put_model(app, data / f"model.{target.model}", _fixed_axes(app, target))
+    vectors = made / templates.in_path(target.vectors or target.data, values)
+    vectors.mkdir(parents=True, exist_ok=True)
     golden.write(
-        data / f"golden.{target.golden}",
+        vectors / f"golden.{target.golden}",
         app.cases,
         app.signature,
         model=app.name,
@@ -308,7 +324,7 @@ def _fill(made: Path, app: _App, target: Target, values: Mapping[str, str]) -> N
     )
 
 
-def _put_model(app: _App, target: Path) -> None:
+def _put_model(app: _App, target: Path, axes: dict[str, int]) -> None:
     """Copy the model's file, with its external data; or compile it into onnxruntime's own format.
 
     What is left to an accelerator of a phone is then not optimised for the CPU.
@@ -316,7 +332,7 @@ def _put_model(app: _App, target: Path) -> None:
     if target.suffix == ".ort":
         from edgekit.compiler import compile_model
 
-        compile_model(app.source, style="runtime", out=target, precision=app.precision)
+        compile_model(app.source, style="runtime", out=target, precision=app.precision, axes=axes)
         return
     import shutil
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit.embedder import csource, kotlinsource, swiftsource
 from edgekit.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ class Target:
     `precisions` are those of the variants that may be chosen, the first the one that is taken
     where nothing measured says better, and `why` the reason for it. With `by_latency` a faster
     variant is taken, where both were measured under the same conditions. `external` says that
-    weights may be in a file of their own. `shared` are folders of templates that come first, and
-    `values` gives substitutions of its own.
+    weights may be in a file of their own. `vectors` is the folder of the golden vectors, where an
+    app should not carry them. `shared` are folders of templates that come first, and `values` gives
+    substitutions of its own.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Target:
     model: str = "onnx"
     dtypes: frozenset[str] = PLAIN | {"str"}
     external: bool = True
+    vectors: str = ""
     shared: tuple[str, ...] = ()
     values: Callable[[dict[str, Any]], dict[str, str]] = lambda _spec: {}
 
@@ -104,6 +107,46 @@ TARGETS = {
             external=False,
             shared=("javascript",),
             values=lambda _spec: {"lib": "site"},
+        ),
+        Target(
+            name="c",
+            summary="a library and a command in C11, which load any onnxruntime",
+            runtime=Runtime("onnxruntime", "1.32.0", "1.24.1", 13, ONNX_25),
+            data="data",
+            why="the float file, which is nowhere slow",
+            by_latency=True,
+            golden="bin",
+            dtypes=PLAIN,
+            external=False,
+            values=csource.values,
+        ),
+        Target(
+            name="android",
+            summary="a Gradle module in Kotlin on onnxruntime-android, with a .ort file",
+            runtime=Runtime(
+                "com.microsoft.onnxruntime:onnxruntime-android", "1.29.0", "1.29.0", 13, ONNX_26
+            ),
+            data="model/src/main/assets",
+            why="the float file, which XNNPACK and a phone's accelerators take",
+            golden="bin",
+            model="ort",
+            dtypes=frozenset(kotlinsource.TYPES),
+            external=False,
+            vectors="model/src/sharedTest/resources",
+            values=kotlinsource.values,
+        ),
+        Target(
+            name="ios",
+            summary="a Swift package on onnxruntime-objc, with a .ort file",
+            runtime=Runtime("onnxruntime-objc", "1.24.2", "1.24.2", 13, ONNX_25),
+            data="Sources/_type_/Resources",
+            why="the float file, which CoreML takes",
+            golden="bin",
+            model="ort",
+            dtypes=swiftsource.TYPES,
+            external=False,
+            vectors="Tests/GoldenTests/Resources",
+            values=swiftsource.values,
         ),
     )
 }

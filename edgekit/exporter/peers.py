@@ -118,6 +118,11 @@ def write_litert(source: Source, feeds: Sequence[Array], folder: Path) -> Path:
 
 def tflite(model: Any, specs: Sequence[TensorSpec], feeds: Sequence[Array]) -> Any:
     """Give the bytes of a TFLite model whose inputs are named by their place: `x00`, `x01`, ..."""
+    return tflite_converter(model, specs, feeds).convert()
+
+
+def tflite_converter(model: Any, specs: Sequence[TensorSpec], feeds: Sequence[Array]) -> Any:
+    """Give TensorFlow's converter for a model at the shapes of the feeds."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -126,7 +131,7 @@ def tflite(model: Any, specs: Sequence[TensorSpec], feeds: Sequence[Array]) -> A
     frozen = convert_variables_to_constants_v2(
         function.get_concrete_function(*signature), lower_control_flow=False
     )
-    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], model).convert()
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], model)
 
 
 def write_keras(source: Source, feeds: Sequence[Array], folder: Path) -> Path:

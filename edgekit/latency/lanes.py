@@ -98,7 +98,7 @@ def start(candidate: Candidate, stack: contextlib.ExitStack, plan: timing.Plan, 
         bundle = Bundle.open(candidate.model)
         chosen = bundle.variant(candidate.variant)
         candidate = dataclasses.replace(candidate, variant=chosen.name)
-        entry = bundle.manifest.data.get("reference")
+        entry = bundle.reference_of(chosen)
         reference = None if entry is None else bundle.file(entry)
     file = model_file(candidate.model, candidate.variant)
     worker = stack.enter_context(Worker(str(candidate)))

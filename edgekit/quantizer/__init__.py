@@ -213,7 +213,7 @@ def _plan(
         source = Path(model)
         origin = Bundle.open(source) if source.is_dir() else None
     if origin is not None:
-        floats = [v for v in origin.manifest.variants if v.precision == "fp32"]
+        floats = origin.floats
         if not floats:
             raise QuantizeError(
                 f"The bundle {str(origin.path)!r} has no fp32 variant to start from: export it "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import QuantizeError
-from edgekit.quantizer import bias, choose, graph, masks, stored, tools
+from edgekit.quantizer import bias, choose, graph, masks, slim, stored, tools
 from edgekit.quantizer.equalize import equalize
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def _int8(job: _Job) -> Applied:
     notes += _kept(kept)
     if recipe.tool == "dynamic":
         notes += _dynamic_notes(core)
+    slim.slim(result, job.source)
     return _finished(job, result, counts, notes)
 
 
@@ -137,6 +138,7 @@ def _npu(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
 def _static(job: _Job, model: Any, core: list[Any], prepared: Path) -> Any:
     recipe, exclude = job.recipe, job.settings.exclude
     quantised = prepared.with_name("quantised.onnx")
+    graph.pool_first(model, core)
     travel = choose.travellers(model, core, recipe, exclude)
     floats = choose.float_results(core, travel)
     graph.part_biases(model, core)

@@ -5,6 +5,7 @@ Each function reads a graph of onnx-ir and changes nothing.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from edgekit.quantizer.graph import STANDARD_DOMAINS
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
 
     from edgekit.quantizer.recipes import Recipe
 
-#: A Conv gives these its place in int8: its float result is never made.
-FUSED = {"Relu", "Clip"}
+#: These become a part of what is before them in int8: its float result is never made.
+FUSED = {"Conv": {"Relu", "Clip"}, "Gemm": {"Relu"}}
 #: Operators whose inputs all have to be int8; the others only look at their first input.
 JOINS = {"Add", "Concat", "Mul"}
 
+#: onnxruntime makes one float node of a Gemm and one of these behind it before it looks for a Gemm
+#: in int8: the weight would be turned to float in every run, at many times the cost of the product.
+FUSED_WITH_GEMM = {
+    "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+    "ThresholdedRelu",
+}  # fmt: skip
+
 PRODUCTS = {"Gemm", "MatMul"}
+#: A Conv that sums fewer products for a number is faster in float: gathering them costs most of it.
+LEAST_SUMMED = 16
 #: Bytes of a float weight that MatMulNBits is made for.
 LEAST_BLOCKED = 4096
 
@@ -47,6 +57,7 @@ def candidates(model: Any, recipe: Recipe, exclude: Sequence[str]) -> list[Any]:
         and node.domain in STANDARD_DOMAINS
         and _fits(model.graph, node, dynamic=not recipe.needs_calibration)
         and not excluded(node, exclude)
+        and not (recipe.tool == "static" and _is_shallow(node))
     }
     while True:
         shared = [node for node, layout in chosen.items() if not _alone(node, layout, chosen)]
@@ -71,7 +82,21 @@ def _fits(graph: Any, node: Any, *, dynamic: bool) -> bool:
     rank = len(node.inputs[1].const_value.shape)
     if node.op_type == "LSTM":
         return _is_plain_lstm(graph, node)
-    return _is_plain_product(node) if node.op_type in PRODUCTS else rank in {3, 4, 5}
+    if node.op_type in PRODUCTS:
+        return _is_plain_product(node)
+    return rank in {3, 4, 5}
+
+
+def _is_shallow(node: Any) -> bool:
+    """Tell whether a Conv gathers few products for a sum, as of a grey picture.
+
+    A pointwise one gathers nothing, and a depthwise one has a kernel of its own.
+    """
+    if node.op_type != "Conv" or node.attributes.get_int("group", 1) > 1:
+        return False
+    channels, *kernel = node.inputs[1].const_value.shape[1:]
+    gathered = math.prod(kernel)
+    return bool(gathered > 1 and channels * gathered < LEAST_SUMMED)
 
 
 def _has_constant_weight(graph: Any, node: Any) -> bool:
@@ -160,7 +185,7 @@ def travellers(
     """Give the nodes between core nodes that stay in int8 with them.
 
     One qualifies where all that it reads is int8 already and an int8 node reads what it gives,
-    so that no value is turned to int8 for it alone. A Relu behind a Conv is a part of the Conv.
+    so that no value is turned to int8 for it alone. A Relu behind a Conv or a Gemm is a part of it.
     """
     taken = set(core)
     order = [
@@ -209,14 +234,23 @@ def _read_by(node: Any, taken: set[Any]) -> bool:
 
 def _is_fused(node: Any) -> bool:
     producer = node.inputs[0].producer() if node.inputs[0] is not None else None
-    return node.op_type in FUSED and producer is not None and producer.op_type == "Conv"
+    return producer is not None and node.op_type in FUSED.get(producer.op_type, ())
 
 
 def float_results(core: Sequence[Any], travel: Sequence[Any]) -> list[str]:
     """Name the MatMul and Gemm nodes that only float nodes read.
 
     Their kernels give float directly: rounding the result to int8 first would cost time and
-    precision. A Conv has no such kernel.
+    precision. A Conv has no such kernel, nor has a Gemm before an activation.
     """
     taken = {*core, *travel}
-    return [node.name for node in core if node.op_type != "Conv" and not _read_by(node, taken)]
+    return [
+        node.name
+        for node in core
+        if node.op_type != "Conv" and not _read_by(node, taken) and not _fuses_in_float(node)
+    ]
+
+
+def _fuses_in_float(node: Any) -> bool:
+    readers = [use.node.op_type for use in node.outputs[0].uses()]
+    return node.op_type == "Gemm" and len(readers) == 1 and readers[0] in FUSED_WITH_GEMM

@@ -167,6 +167,42 @@ def part_biases(model: Any, nodes: Sequence[Any]) -> None:
         node.replace_input_with(2, copy)
 
 
+def pool_first(model: Any, int8: Sequence[Any]) -> None:
+    """Let a float MaxPool come before the Relu or Clip that it reads: the answer is the same.
+
+    onnxruntime rounds before a MaxPool what is rounded behind it, and has no fast kernel for a pool
+    of channels-first uint8. It does not reach behind a Relu, which costs nothing there: it becomes
+    a part of the rounding. `int8` are the nodes whose results are rounded in any case.
+    """
+    import onnx_ir as ir
+
+    for pool in [node for node in model.graph if node.op_type == "MaxPool"]:
+        value = pool.inputs[0]
+        relu = value.producer() if value is not None else None
+        if value is None or relu is None or not _swaps(relu, pool, int8):
+            continue
+        pooled = pool.outputs[0]
+        pool.replace_input_with(0, relu.inputs[0])
+        moved = ir.node(relu.op_type, [pooled, *relu.inputs[1:]], name=relu.name)
+        model.graph.insert_after(pool, [moved])
+        for use in list(pooled.uses()):
+            if use.node is not moved:
+                use.node.replace_input_with(use.idx, moved.outputs[0])
+        model.graph.remove(relu, safe=True)
+        given = moved.outputs[0]
+        given.name, pooled.name = pooled.name, value.name
+        given.type, given.shape = pooled.type, pooled.shape
+
+
+def _swaps(relu: Any, pool: Any, int8: Sequence[Any]) -> bool:
+    return (
+        relu.op_type in {"Clip", "Relu"}
+        and relu.inputs[0].producer() not in int8
+        and len(relu.outputs[0].uses()) == len(pool.outputs) == 1
+        and not (relu.outputs[0].is_graph_output() or pool.outputs[0].is_graph_output())
+    )
+
+
 def restore_float(model: Any, int8: Sequence[str], float_results: Sequence[str]) -> None:
     """Give float readers the float value again where there is one.
 

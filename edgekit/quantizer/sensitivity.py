@@ -242,7 +242,7 @@ def _source(model: str | Path | Bundle) -> tuple[Bundle | None, Path]:
         if not path.is_dir():
             return None, path
         model = Bundle.open(path)
-    floats = [v for v in model.manifest.variants if v.precision == "fp32"]
+    floats = model.floats
     if not floats:
         raise QuantizeError(
             f"The bundle {str(model.path)!r} has no fp32 variant to rank: export it again."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.exporter import Exported
     from edgekit.infer import Inference
+    from edgekit.ingraph import Raw
     from edgekit.runtime.survey import Survey
     from edgekit.verdicts import ParityReport
     from edgekit.whole import Comparison
@@ -120,6 +121,13 @@ def inference(result: Inference) -> dict[str, Any]:
     for row in value["predictions"]:
         row["top"] = [{"label": label, "score": score} for label, score in row["top"]]
     return value
+
+
+def raw(made: Raw) -> dict[str, Any]:
+    """What `with_preprocessing` wrote; `bundle` is the folder's path, or null."""
+    folder = None if made.bundle is None else str(made.bundle.path)
+    value: dict[str, Any] = plain(dataclasses.replace(made, bundle=None))
+    return value | {"bundle": folder}
 
 
 def exports(made: Sequence[Bundle | Exported]) -> dict[str, Any]:

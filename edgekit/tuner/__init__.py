@@ -171,8 +171,7 @@ def _written(
     """Write the winner's file, unless it is float, and what was measured into the manifest."""
     if winner.recipe == FLOAT:
         if bundle is not None:
-            name = next(v.name for v in bundle.manifest.variants if v.precision == "fp32")
-            _record(bundle, name, tuned)
+            _record(bundle, bundle.floats[0].name, tuned)
         return tuned
     made = place.made(winner)
     with files.new_file(target, force=True) as path:

@@ -184,7 +184,7 @@ def _copied(model: Bundle | Path, folder: Path) -> tuple[Path, Path]:
         for file in model_files(model):
             _link(file, folder / file.name)
         return folder / model.name, folder / model.name
-    floats = [v for v in model.manifest.variants if v.precision == "fp32"]
+    floats = model.floats
     if not floats:
         raise QuantizeError(
             f"The bundle {str(model.path)!r} has no fp32 variant to start from: export it again."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgekit.exporter.zoo import TrainRecord
     from edgekit.graph import Inspection
     from edgekit.infer import Inference
+    from edgekit.ingraph import Raw
     from edgekit.runtime.placement import Placement
 
 PIPE_WIDTH = 160
@@ -162,6 +163,22 @@ def signature_lines(signature: Any) -> list[str]:
     """One line an input and output."""
     return [f"  input   {spec}" for spec in signature.inputs] + [
         f"  output  {spec}" for spec in signature.outputs
+    ]
+
+
+def raw(made: Raw) -> list[Any]:
+    """A model with its preprocessing: what it takes, what it needs, how close it is to Python's."""
+    variant = f", variant {made.variant}" if made.variant else ""
+    rows = [
+        (kind, found["cases"], f"{found['max_abs_error']:.2e}", found.get("allowed_abs_error", "-"))
+        for kind, found in made.evidence.items()
+    ]
+    return [
+        f"Exported {made.path}: {size(made.size_bytes)}{variant}, checked against Python's "
+        "preprocessing",
+        *signature_lines(made.signature),
+        f"  an app needs {' and '.join(made.packages)}",
+        table(("inputs on", "cases", "max abs error", "allowed"), rows),
     ]
 
 
