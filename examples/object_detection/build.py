@@ -1,6 +1,6 @@
 """Train a small detector of handwritten digits and make a bundle of it, with NMS in the graph.
 
-    python examples/object_detection/build.py [--out artifacts/object_detection] [--epochs 12]
+    python -m examples.object_detection.build [--out artifacts/object_detection] [--epochs 12]
 
 The digits are scikit-learn's, at 18 to 34 pixels on a canvas of 96 with lines across it; the digits
 of the test canvases are held out. A cell of a 12 x 12 grid near a digit's centre says its class and
@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 import edgekit
+from examples.measure import latency_line
+from examples.object_detection.app import Detector, drawn
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CANVAS, STRIDE, CLASSES, MOST = 96, 8, 10, 8
@@ -49,8 +53,6 @@ def glyphs(seed: int = 0) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
 
 def scenes(glyph: Array, classes: Array, count: int, seed: int) -> Scenes:
     """Compose `count` canvases of one to five digits that touch no more than a little."""
-    from PIL import Image, ImageDraw
-
     rng = np.random.default_rng(seed)
     images, boxes, digits = [], [], []
     for _ in range(count):
@@ -219,12 +221,11 @@ def average_precision(
 
 def baseline(glyph: Array, classes: Array, test: Scenes) -> float:
     """Average precision of connected components read by logistic regression."""
-    from PIL import Image
     from scipy import ndimage
     from sklearn.linear_model import LogisticRegression
 
     reader = LogisticRegression(max_iter=1000)
-    reader.fit(np.stack([_crop(g, Image) for g in glyph]), classes)
+    reader.fit(np.stack([_crop(g) for g in glyph]), classes)
     found = []
     for image in test.images[..., 0]:
         parts, _ = ndimage.label(image > 0.35, np.ones((3, 3)))
@@ -232,7 +233,7 @@ def baseline(glyph: Array, classes: Array, test: Scenes) -> float:
         if not windows:
             found.append((np.zeros((0, 4)), np.zeros(0), np.zeros(0)))
             continue
-        scores = reader.predict_proba(np.stack([_crop(image[w], Image) for w in windows]))
+        scores = reader.predict_proba(np.stack([_crop(image[w]) for w in windows]))
         boxes = [(w[0].start, w[1].start, w[0].stop, w[1].stop) for w in windows]
         found.append((np.array(boxes, np.float32), scores.max(1), scores.argmax(1)))
     return average_precision(found, test)
@@ -242,12 +243,12 @@ def _sides(window: tuple[slice, slice]) -> tuple[int, int]:
     return window[0].stop - window[0].start, window[1].stop - window[1].start
 
 
-def _crop(pixels: Array, images: Any) -> Array:
+def _crop(pixels: Array) -> Array:
     """The ink of a picture as 64 numbers."""
     ink = pixels > 0.2
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.asarray(images.fromarray(inside.astype(np.float32)).resize((8, 8))).reshape(-1)
+    return np.asarray(Image.fromarray(inside.astype(np.float32)).resize((8, 8))).reshape(-1)
 
 
 def answers(runner: Any, images: Array) -> list[tuple[Array, Array, Array]]:
@@ -296,11 +297,28 @@ def main() -> None:
         reference={"image": test.images[:4]},
         force=True,
     )
-    with edgekit.open(given.out) as runner:
-        print(
-            f"held-out mAP at IoU 0.5  {average_precision(answers(runner, test.images), test):.3f}"
-        )
-    print(f"baseline                 {baseline(*train_glyphs, test):.3f}")
+    edgekit.quantize(given.out, "static-int8")
+    report(edgekit.Bundle.open(given.out), baseline(*train_glyphs, test), test)
+    draw(Path(given.out), test)
+
+
+def report(bundle: Any, simple: float, test: Scenes) -> None:
+    """Print the quality of each variant beside the baseline, its size and its latency."""
+    for variant in bundle.manifest.variants:
+        with edgekit.open(bundle, variant=variant.name) as runner:
+            print(
+                f"{variant.name}: mAP {average_precision(answers(runner, test.images), test):.3f}"
+            )
+        print(f"    {variant.file.size_bytes / 1024:.0f} KiB")
+        print(f"    {latency_line(bundle.path / variant.file.path)}")
+    print(f"connected components and logistic regression: mAP {simple:.3f}")
+
+
+def draw(folder: Path, test: Scenes) -> None:
+    """Leave a held-out canvas to try, and what is found on it."""
+    picture = Image.fromarray((test.images[2, ..., 0] * 255).astype(np.uint8))
+    picture.save(folder / "canvas.png")
+    drawn(picture, Detector(folder).detect(picture)).save(folder / "boxes.png")
 
 
 if __name__ == "__main__":

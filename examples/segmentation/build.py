@@ -1,6 +1,6 @@
 """Train a small U-Net on brain slices and make a bundle of it.
 
-    python examples/segmentation/build.py [--out artifacts/segmentation] [--epochs 25]
+    python -m examples.segmentation.build [--out artifacts/segmentation] [--epochs 25]
 
 The picture is nilearn's: the MNI ICBM152 T1 template, an average of 152 real scans, with maps of
 grey and white matter, all of them inside the package. Slices are held out by place: a band of the
@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import edgekit
+from edgekit import metrics
+from examples.measure import latency_line
+from examples.segmentation.app import Segmenter, overlay
 from model_defs.metrics import mean_iou
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -162,10 +167,33 @@ def main() -> None:
         evaluation={"image": test.images, "targets": test.classes},
         force=True,
     )
-    truth = test.classes
-    print(f"held-out mean IoU  {mean_iou(model.predict(test.images, verbose=0), truth):.3f}")
-    print(f"baseline           {baseline(train, test):.3f}")
-    print(f"all background     {mean_iou(np.eye(3)[np.zeros_like(truth)], truth):.3f}")
+    edgekit.quantize(given.out, "static-int8")
+    report(edgekit.Bundle.open(given.out), train, test)
+    draw(Path(given.out), test)
+
+
+def report(bundle: Any, train: Slices, test: Slices) -> None:
+    """Print the quality of each variant beside the baseline, its size and its latency."""
+    for variant in bundle.manifest.variants:
+        with edgekit.open(bundle, variant=variant.name) as runner:
+            print(f"{variant.name}: mean IoU {metrics.evaluate(bundle, runner):.3f}")
+        print(f"    {variant.file.size_bytes / 1024:.0f} KiB")
+        print(f"    {latency_line(bundle.path / variant.file.path)}")
+    print(f"logistic regression on a pixel: mean IoU {baseline(train, test):.3f}")
+    nothing = np.eye(len(LABELS))[np.zeros_like(test.classes)]
+    print(f"all background: mean IoU {mean_iou(nothing, test.classes):.3f}")
+
+
+def draw(folder: Path, test: Slices) -> None:
+    """Leave a held-out slice to try, and its tissues beside what the map says."""
+    picture = Image.fromarray((test.images[5, ..., 0] * 255).astype(np.uint8))
+    picture.save(folder / "slice.png")
+    shown = overlay(picture, Segmenter(folder).segment(picture))
+    truth = overlay(picture, test.classes[5].astype(np.int64))
+    both = Image.new("RGB", (shown.width + picture.width, shown.height))
+    both.paste(shown, (0, 0))
+    both.paste(truth.crop((picture.width, 0, 2 * picture.width, picture.height)), (shown.width, 0))
+    both.resize((4 * both.width, 4 * both.height)).save(folder / "tissues.png")
 
 
 if __name__ == "__main__":
