@@ -16,7 +16,7 @@ def _listing() -> str:
 
 @click.command(
     epilog="Examples: edgekit embed artifacts/cnn --target web --out digits | "
-    "edgekit embed --target python --out names | "
+    "edgekit embed artifacts/transformer --target python --out names --with-preprocessing | "
     "edgekit embed model.onnx --target node --out app --name my-model"
 )
 @options.model_argument
@@ -35,6 +35,12 @@ def _listing() -> str:
 @click.option(
     "--variant", help="A variant of the bundle; left out, the best for the target, with a reason."
 )
+@click.option(
+    "--with-preprocessing",
+    is_flag=True,
+    help="Take the variant with pre- and post-processing in the graph, or make it: its input is "
+    "text or the pixels of a picture, its answer a label. For python, node and web.",
+)
 @click.option("--name", help="The project's name; left out, the model's.")
 @options.force_option
 @options.json_option
@@ -43,6 +49,7 @@ def embed(
     target: str,
     out: Path,
     variant: str | None,
+    with_preprocessing: bool,
     name: str | None,
     force: bool,
     as_json: bool,
@@ -57,5 +64,13 @@ def embed(
     from edgekit.report import json
     from edgekit.report.text.embed import embedded
 
-    made = write(options.model_path(model), target, out, variant=variant, name=name, force=force)
+    made = write(
+        options.model_path(model),
+        target,
+        out,
+        variant=variant,
+        name=name,
+        with_preprocessing=with_preprocessing,
+        force=force,
+    )
     options.emit(lambda: json.plain(made), lambda: embedded(made), as_json=as_json)

@@ -9,7 +9,9 @@ in the order in which they are written, and an app judges every output by the sa
 - over all elements, `10 log10(sum want^2 / sum (want - got)^2) >= min_sqnr_db`, unless that is
   none, or all of `want` is zero. Strings are equal.
 
-`atol` stands with each output, because it grows with the output's size where that is above 1.
+`atol` stands with each output, because it grows with the output's size where that is above 1. A
+case has all inputs of the model, and the outputs that are known for it: of two labels that are as
+likely within the tolerance either may come, so such a case has the numbers only.
 
 **golden.json** ::
 
@@ -20,8 +22,9 @@ in the order in which they are written, and an app judges every output by the sa
 
 With a preprocessing of characters, `texts` has `{"text", "ids"}` for what languages tend to see
 differently: capitals, what is outside of the alphabet, white space, characters beyond 16 bits.
-dtypes are numpy's names (`float32`, `int64`, `bool`, `str`). A float is the shortest decimal that
-reads back as the same float, whether it is read as a float or as a double and rounded.
+dtypes are numpy's names (`float32`, `int64`, `bool`), or `str`, whose data are strings. A float is
+the shortest decimal that reads back as the same float, whether it is read as a float or as a double
+and rounded.
 
 **golden.bin**, for languages without JSON: little-endian, no padding. ::
 
@@ -112,6 +115,7 @@ def write(
                     _plain(spec.name, case.outputs[spec.name], spec.dtype)
                     | {"atol": _atol(case.outputs, spec.name, tolerance)}
                     for spec in signature.outputs
+                    if spec.name in case.outputs
                 ],
             }
             for case in cases

@@ -11,13 +11,15 @@ import json
 import keyword
 import re
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgekit
 from edgekit import files, filesize, parity, preprocess
-from edgekit.embedder import golden, templates
+from edgekit.bundle import TENSORS
+from edgekit.embedder import golden, raw, templates
 from edgekit.embedder.choose import choose
 from edgekit.embedder.targets import TARGETS, Target, check_runs
 from edgekit.errors import EmbedError, ModelError
@@ -71,11 +73,13 @@ class _App:
     """What goes into a project: a file, and what is known about it."""
 
     source: Path
+    model: str
     name: str
     variant: str | None
     precision: str
     reason: str
     bundle: Bundle | None
+    takes: str
     signature: Signature
     needs: Needs
     cases: list[Reference]
@@ -83,7 +87,22 @@ class _App:
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
-        return self.bundle.manifest.preprocessing if self.bundle else None
+        """What the app has to do in code: nothing where it is in the graph."""
+        inside = self.takes in raw.KINDS
+        return self.bundle.manifest.preprocessing if self.bundle and not inside else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the app has to name: none where the file's answers have them."""
+        return self.bundle.manifest.labels if self.bundle and self.takes == TENSORS else ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The folders of templates for its input, each on top of the one before."""
+        if self.takes in raw.KINDS:
+            return raw.KINDS[self.takes] if len(self.signature.inputs) == 1 else ()
+        kind = preprocess.kind_of(self.preprocessing)
+        return () if kind is None else (kind,)
 
 
 def embed(
@@ -93,6 +112,7 @@ def embed(
     *,
     variant: str | None = None,
     name: str | None = None,
+    with_preprocessing: bool = False,
     force: bool = False,
 ) -> Embedded:
     """Write a project with a model inside, for `target`, a name of `TARGETS`, into a folder.
@@ -100,20 +120,30 @@ def embed(
     The model is a bundle, whose best variant for the target is taken (`edgekit.embedder.choose`)
     unless `variant` names one, or an `.onnx` file, whose golden vectors are then what it answers
     here to seeded samples. `name` is the project's; left out, the model's own.
+    `with_preprocessing` takes the variant with its pre- and post-processing in the graph, which
+    takes texts or pixels and names labels (`edgekit.ingraph`); where the bundle has none, it is
+    made for the project, and the bundle stays as it is.
 
     Raises `EmbedError` for a model that the target's runtime cannot run, `ModelError` for one that
-    does not open or misses its golden vectors here, `OutputError` for a folder that is there; with
-    `force` an earlier project is replaced as a whole. Nothing is written then.
+    does not open or misses its golden vectors here, `MissingExtraError` and `ExportError` where its
+    preprocessing cannot be put inside, `OutputError` for a folder that is there; with `force` an
+    earlier project is replaced as a whole. Nothing is written then.
     """
     if target not in TARGETS:
         raise ValueError(f"target is {target!r}, one of {', '.join(TARGETS)}")
     row, folder = TARGETS[target], Path(out)
     files.check_free(folder, force=force, marker=MARKER)
-    app = _prepare(model, row, variant, name)
+    with tempfile.TemporaryDirectory() as scratch:
+        made_in = Path(scratch) if with_preprocessing else None
+        app = _prepare(model, row, variant, name, made_in)
+        return _write_project(app, row, folder, force=force)
+
+
+def _write_project(app: _App, row: Target, folder: Path, *, force: bool) -> Embedded:
     values = _values(app, row)
     with files.new_folder(folder, force=force, marker=MARKER) as made:
         for source in (*row.shared, row.name):
-            templates.copy(source, preprocess.kind_of(app.preprocessing), made, values)
+            templates.copy(source, app.kinds, made, values)
         _fill(made, app, row, values)
         written = {
             str(path.relative_to(made)): path.stat().st_size
@@ -124,7 +154,7 @@ def embed(
         path=folder,
         target=row.name,
         name=app.name,
-        model=str(app.bundle.path if app.bundle else app.source),
+        model=app.model,
         variant=app.variant,
         precision=app.precision,
         reason=app.reason,
@@ -138,65 +168,97 @@ def embed(
 
 
 def _prepare(
-    model: str | Path | Bundle, target: Target, variant: str | None, name: str | None
+    model: str | Path | Bundle,
+    target: Target,
+    variant: str | None,
+    name: str | None,
+    made_in: Path | None,
 ) -> _App:
     subject = Subject.of(model, variant)
-    bundle, reason = subject.bundle, "the file that was given"
-    chosen = None
+    bundle, chosen, reason = subject.bundle, None, "the file that was given"
     if bundle is not None:
         # A file of a bundle is that variant of it.
         as_file = isinstance(model, (str, Path)) and Path(model).is_file()
-        named = variant or (subject.variants[0] if as_file else None)
-        chosen, reason = _variant(bundle, target, named)
-    source = model_file(bundle or subject.model, chosen.name if chosen else variant)
-    asked = filesize.needs(source)
-    with open_runner(source) as runner:
-        signature = runner.signature
-        check_runs(target, str(source), asked, signature)
-        assert asked is not None
-        reference = _reference(bundle, signature)
-        if reference is None:
-            feeds = signature.sample(batch=SAMPLES)
-            reference = Reference(feeds, runner.run(feeds))
-        cases = golden.cases_of(reference, signature)
-        precision = chosen.precision if chosen else "fp32"
-        outputs = parity.compare_all(
-            [case.outputs for case in cases],
-            [runner.run(case.inputs) for case in cases],
-            parity.TOLERANCES[precision],
+        asked = variant or (subject.variants[0] if as_file else None)
+        bundle, chosen, reason = _variant(bundle, target, asked, made_in)
+    elif made_in is not None:
+        raise EmbedError(
+            f"The model {str(model)!r} is a file of its own, which does not say what its "
+            "preprocessing is: give its bundle."
         )
+    source = model_file(bundle or subject.model, chosen.name if chosen else variant)
+    precision = chosen.precision if chosen else "fp32"
+    needs, signature, cases, outputs = _proven(source, bundle, chosen, target, precision)
     _check(source, target, outputs)
     return _App(
         source=source,
+        model=str(subject.bundle.path if subject.bundle else source),
         name=slug(name or (bundle.manifest.name if bundle else source.stem)),
         variant=chosen.name if chosen else None,
         precision=precision,
         reason=reason,
         bundle=bundle,
+        takes=chosen.takes if chosen else TENSORS,
         signature=signature,
-        needs=asked,
+        needs=needs,
         cases=cases,
         outputs=outputs,
     )
 
 
-def _variant(bundle: Bundle, target: Target, asked: str | None) -> tuple[Variant, str]:
-    """Give the variant that was asked for, else the best."""
+def _proven(
+    source: Path, bundle: Bundle | None, chosen: Variant | None, target: Target, precision: str
+) -> tuple[Needs, Signature, list[Reference], tuple[OutputParity, ...]]:
+    """Open the file, and compare what it answers here with its golden vectors."""
+    asked, tolerance = filesize.needs(source), parity.TOLERANCES[precision]
+    with open_runner(source) as runner:
+        signature = runner.signature
+        check_runs(target, str(source), asked, signature)
+        assert asked is not None
+        reference = _reference(bundle, chosen, signature)
+        if reference is None:
+            feeds = signature.sample(batch=SAMPLES)
+            reference = Reference(feeds, runner.run(feeds))
+        cases = golden.cases_of(reference, signature)
+        if bundle and chosen and chosen.takes != TENSORS:
+            if chosen.takes == "text":
+                cases = raw.alone(cases, reference, runner, tolerance)
+            labels = bundle.manifest.labels
+            cases = [raw.named(case, labels, signature, tolerance) for case in cases]
+        found: dict[str, list[OutputParity]] = {}
+        for case in cases:
+            for output in parity.compare(case.outputs, runner.run(case.inputs), tolerance):
+                found.setdefault(output.name, []).append(output)
+    return asked, signature, cases, tuple(map(parity.worst, found.values()))
+
+
+def _variant(
+    bundle: Bundle, target: Target, asked: str | None, made_in: Path | None
+) -> tuple[Bundle, Variant, str]:
+    """Give the variant that was asked for, else the best; of both, the one that is raw."""
     if asked is None:
-        return choose(bundle, target)
-    chosen = bundle.variant(asked)
+        chosen, reason = choose(bundle, target)
+    else:
+        chosen, reason = bundle.variant(asked), "as asked"
     if chosen.provider is not None:
         raise EmbedError(
             f"The variant {asked!r} was compiled for {chosen.provider!r}, and the target "
             f"{target.name!r} has {target.runtime.package}: name another --variant."
         )
-    return chosen, "as asked"
+    raw.check_takes(target, chosen)
+    if made_in is not None:
+        bundle, chosen = raw.raw_of(bundle, chosen, target, made_in)
+        reason = f"{reason}; its preprocessing inside"
+    return bundle, chosen, reason
 
 
-def _reference(bundle: Bundle | None, signature: Signature) -> Reference | None:
-    if bundle is None or "reference" not in bundle.manifest.data:
+def _reference(
+    bundle: Bundle | None, variant: Variant | None, signature: Signature
+) -> Reference | None:
+    entry = bundle.reference_of(variant) if bundle and variant else None
+    if bundle is None or entry is None:
         return None
-    reference = Reference.load(bundle.file(bundle.manifest.data["reference"]))
+    reference = Reference.load(bundle.file(entry))
     return Reference(signature.check(reference.inputs), reference.outputs)
 
 
@@ -270,7 +332,8 @@ def _spec(app: _App, target: Target) -> dict[str, Any]:
         "file": f"model.{target.model}",
         "inputs": [_tensor(spec, axes) for spec in app.signature.inputs],
         "outputs": [_tensor(spec, axes) for spec in app.signature.outputs],
-        "labels": list(manifest.labels) if manifest else [],
+        "takes": app.takes,
+        "labels": list(app.labels),
         "preprocessing": app.preprocessing,
         "needs": {"ir_version": app.needs.ir_version, "opsets": app.needs.opsets},
         "runtime": {"package": target.runtime.package, "version": target.runtime.version},

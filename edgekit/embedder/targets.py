@@ -28,8 +28,7 @@ class Runtime:
     """The engine that a project pins: what it opens was tried on that version, not read.
 
     `version` is what the project is proven with, `least` the oldest that its bounds let in;
-    `opsets` and `ir_version` are the most that `least` opens. `extensions` says that the operators
-    of onnxruntime-extensions can be there too.
+    `opsets` and `ir_version` are the most that `least` opens.
     """
 
     package: str
@@ -37,7 +36,6 @@ class Runtime:
     least: str
     ir_version: int
     opsets: Mapping[str, int]
-    extensions: bool = False
 
 
 ONNX_26 = {"ai.onnx": 26, "ai.onnx.ml": 5, "com.microsoft": 1}
@@ -45,6 +43,7 @@ ONNX_25 = {"ai.onnx": 25, "ai.onnx.ml": 5, "com.microsoft": 1}
 #: The domains of operators that every build of onnxruntime has.
 INTERNAL = frozenset({"com.microsoft.nchwc", "ai.onnx.training", "ai.onnx.preview.training"})
 EXTENSIONS = "ai.onnx.contrib"
+NOT_TRIED = "strings in a .ort file were not tried on a phone"
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ class Target:
     where nothing measured says better, and `why` the reason for it. With `by_latency` a faster
     variant is taken, where both were measured under the same conditions. `external` says that
     weights may be in a file of their own. `vectors` is the folder of the golden vectors, where an
-    app should not carry them. `shared` are folders of templates that come first, and `values` gives
-    substitutions of its own.
+    app should not carry them. `no_raw` is why a file that has its preprocessing inside, and strings
+    in or out, is not taken; empty where it is. `shared` are folders of templates that come first,
+    and `values` gives substitutions of its own.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Target:
     dtypes: frozenset[str] = PLAIN | {"str"}
     external: bool = True
     vectors: str = ""
+    no_raw: str = ""
     shared: tuple[str, ...] = ()
     values: Callable[[dict[str, Any]], dict[str, str]] = lambda _spec: {}
 
@@ -83,7 +84,7 @@ TARGETS = {
         Target(
             name="python",
             summary="a package with a typed predict(), on numpy and onnxruntime",
-            runtime=Runtime("onnxruntime", "1.32.0", "1.24.1", 13, ONNX_25, extensions=True),
+            runtime=Runtime("onnxruntime", "1.32.0", "1.24.1", 13, ONNX_25),
             data="src/_module_",
             why="the float file, which is nowhere slow",
             by_latency=True,
@@ -118,6 +119,7 @@ TARGETS = {
             golden="bin",
             dtypes=PLAIN,
             external=False,
+            no_raw="its code in C has no arrays of strings, which the texts or labels are",
             values=csource.values,
         ),
         Target(
@@ -133,6 +135,7 @@ TARGETS = {
             dtypes=frozenset(kotlinsource.TYPES),
             external=False,
             vectors="model/src/sharedTest/resources",
+            no_raw=NOT_TRIED,
             values=kotlinsource.values,
         ),
         Target(
@@ -146,6 +149,7 @@ TARGETS = {
             dtypes=swiftsource.TYPES,
             external=False,
             vectors="Tests/GoldenTests/Resources",
+            no_raw=NOT_TRIED,
             values=swiftsource.values,
         ),
     )
@@ -181,9 +185,15 @@ def check_runs(target: Target, model: str, asked: Needs | None, signature: Signa
 
 
 def _check_domain(runtime: Runtime, engine: str, model: str, domain: str, version: int) -> None:
-    if domain in INTERNAL or (domain == EXTENSIONS and runtime.extensions):
+    if domain in INTERNAL:
         return
     most = runtime.opsets.get(domain)
+    if domain == EXTENSIONS:
+        raise EmbedError(
+            f"The model {model!r} has operators of onnxruntime-extensions, the domain {domain!r}, "
+            f"which {engine}, lacks: where they decode a picture, use `edgekit export "
+            "--with-preprocessing` without --encoded, for a file that takes pixels."
+        )
     if most is None:
         raise EmbedError(
             f"The model {model!r} has operators of the domain {domain!r}, which {engine}, lacks: "

@@ -1,8 +1,9 @@
 """Copy a target's templates: real files, in which `{{name}}` stands for a value.
 
 A target's folder has `common/`, which goes into every project, and a folder for each kind of
-input (`characters`, `image`, `series`; `arrays` for any other), whose files go on top of it. What
-a kind's `example.md` says is the value of `{{example}}`.
+input (`characters`, `image`, `series`; `arrays` for any other), whose files go on top of it; on top
+of that come `text` and `pixels`, for a file that has its preprocessing inside. What the last
+`example.md` says is the value of `{{example}}`.
 
 In a path, which has to be a plain name for linters and packagers, a part `_name_` stands for a
 value. A name that has none is a mistake in the template. Everything else is copied as it is.
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 COMMON, OTHER, EXAMPLE = "common", "arrays", "example.md"
 _IN_TEXT = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -23,15 +24,18 @@ _IN_PATH = re.compile(r"(?<!_)_([a-z]+)_(?!_)")
 _SKIPPED = {"__pycache__", "node_modules"}
 
 
-def copy(source: str, kind: str | None, folder: Path, values: Mapping[str, str]) -> None:
-    """Fill `folder` with the templates of a source, a folder beside this file, for a kind."""
+def copy(source: str, kinds: Sequence[str], folder: Path, values: Mapping[str, str]) -> None:
+    """Fill `folder` with the templates of a source, a folder beside this file, for kinds of input.
+
+    Of the kinds, each of which goes on top of the one before, those count that have a folder.
+    """
     root = Path(__file__).parent / source
-    own = root / (kind or OTHER)
-    own = own if own.is_dir() else root / OTHER
-    example = own / EXAMPLE
-    if example.is_file():
-        values = {**values, "example": fill(example.read_text(encoding="utf-8"), values).strip()}
-    for layer in (root / COMMON, own):
+    own = [root / kind for kind in kinds if (root / kind).is_dir()] or [root / OTHER]
+    for layer in own:
+        if (layer / EXAMPLE).is_file():
+            example = fill((layer / EXAMPLE).read_text(encoding="utf-8"), values)
+            values = {**values, "example": example.strip()}
+    for layer in (root / COMMON, *own):
         _copy(layer, folder, values)
 
 

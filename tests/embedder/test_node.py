@@ -19,7 +19,7 @@ from edgekit.bundle import Bundle
 from edgekit.embedder.project import embed
 from tests.conftest import write_bundle, write_classifier
 from tests.embedder import npm
-from tests.embedder.conftest import KINDS
+from tests.embedder.conftest import KINDS, RAW
 from tests.embedder.test_python import RULE
 
 pytestmark = pytest.mark.node
@@ -64,6 +64,45 @@ def test_npm_test_proves_the_golden_vectors(
     said = npm.run("npm", "test", cwd=project(bundles[kind], tmp_path / "app", modules))
     assert re.search(r"# fail 0", said)
     assert float(re.findall(r"largest absolute error (\S+)", said)[0]) < 1e-6
+
+
+@pytest.mark.parametrize("takes", RAW)
+def test_npm_test_proves_a_file_that_has_its_preprocessing_inside(
+    bundles: dict[str, Bundle], modules: Path, tmp_path: Path, takes: str
+) -> None:
+    embed(bundles[RAW[takes]], "node", tmp_path / "app", with_preprocessing=True)
+    app = npm.lend(modules, tmp_path / "app")
+    said = npm.run("npm", "test", cwd=app)
+    assert "# fail 0" in said
+    assert float(re.findall(r"largest absolute error (\S+)", said)[0]) < 1e-6
+    Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(tmp_path / "a.png")
+    np.savetxt(tmp_path / "a.csv", np.ones((4, 5)), delimiter=",")
+    words = {"text": "Rossi", "pixels": str(tmp_path / "a.png"), "series": str(tmp_path / "a.csv")}
+    assert re.search(r": (zero|one|two) \d", npm.run("node", "cli.js", words[takes], cwd=app))
+    golden = json.loads((app / "golden.json").read_text())
+    named = next(each for each in golden["cases"][0]["outputs"] if each["name"] == "label")
+    named["data"] = ["nobody"]
+    (app / "golden.json").write_text(json.dumps(golden))
+    assert "case 0, label" in npm.run("npm", "test", cwd=app, code=1)
+
+
+@pytest.mark.parametrize(
+    ("takes", "code", "words"),
+    [
+        ("text", 'predict(" ")', "the text is empty"),
+        ("pixels", "predict({width: 2, height: 1, data: new Uint8Array(3)})", "give 1 to 4 a"),
+        ("pixels", "predict({width: 1, height: 1, data: [0.5]})", "give 0..255 in a Uint8Array"),
+    ],
+)
+def test_a_raw_input_that_does_not_fit_is_a_range_error(
+    bundles: dict[str, Bundle], modules: Path, tmp_path: Path, takes: str, code: str, words: str
+) -> None:
+    embed(bundles[RAW[takes]], "node", tmp_path / "app", with_preprocessing=True)
+    app = npm.lend(modules, tmp_path / "app")
+    script = f'import {{ predict }} from "./index.js"; await {code}'
+    said = npm.run("node", "--input-type=module", "-e", script, cwd=app, code=1)
+    assert "RangeError" in said
+    assert words in said
 
 
 def test_npm_test_fails_on_another_model(bundle: Bundle, modules: Path, tmp_path: Path) -> None:

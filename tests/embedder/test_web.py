@@ -18,7 +18,7 @@ from edgekit.embedder.project import embed
 from model_defs.data import digits, surnames
 from tests.conftest import write_bundle, write_classifier, write_model
 from tests.embedder import npm
-from tests.embedder.conftest import KINDS
+from tests.embedder.conftest import KINDS, RAW
 
 pytestmark = pytest.mark.browser
 
@@ -33,8 +33,8 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "app" / "node_modules"
 
 
-def project(bundle: Bundle, folder: Path, modules: Path) -> Path:
-    embed(bundle, "web", folder)
+def project(bundle: Bundle, folder: Path, modules: Path, *, raw: bool = False) -> Path:
+    embed(bundle, "web", folder, with_preprocessing=raw)
     npm.lend(modules, folder)
     npm.run("npm", "run", "build", cwd=folder)
     return folder
@@ -75,6 +75,51 @@ def test_npm_test_proves_the_page_in_node_and_in_chromium(
     assert "not run" not in said
     assert re.search(r"Passed: \d+ of \d+, largest error \S+ \(WebAssembly", said)
     assert re.search(r"Passed: \d+ of \d+, largest error \S+ \(WebGPU", said)
+
+
+@pytest.mark.parametrize("takes", RAW)
+def test_npm_test_proves_a_file_that_has_its_preprocessing_inside(
+    bundles: dict[str, Bundle], modules: Path, tmp_path: Path, takes: str
+) -> None:
+    app = project(bundles[RAW[takes]], tmp_path / "app", modules, raw=True)
+    said = npm.run("npm", "test", cwd=app)
+    assert re.search(r"Passed: \d+ of \d+, largest error \S+ \(WebAssembly", said)
+    assert "the page does not offer webgpu here" in said
+
+
+def test_the_page_gives_the_file_what_is_typed(
+    text_bundle: Bundle, modules: Path, tmp_path: Path
+) -> None:
+    steps = [{"type": name} for name in ("Rossi", "ROSSI ", "Müller")]
+    in_code = project(text_bundle, tmp_path / "code", modules)
+    inside = project(text_bundle, tmp_path / "inside", modules, raw=True)
+    want = interact(in_code, steps, tmp_path / "code.png")
+    got = interact(inside, steps, tmp_path / "inside.png")
+    assert [each["scores"] for each in got] == [each["scores"][:3] for each in want]
+    assert got[0]["scores"] == got[1]["scores"] != got[2]["scores"]
+
+
+def test_the_page_gives_the_file_what_is_drawn(
+    image_bundle: Bundle, modules: Path, tmp_path: Path
+) -> None:
+    clear = {"click": "text=Clear"}
+    steps: list[dict[str, Any]] = [
+        clear,
+        {"draw": [[[0.2, 0.2], [0.8, 0.8]]]},
+        {"click": ".samples button"},
+    ]
+    in_code = project(image_bundle, tmp_path / "code", modules)
+    inside = project(image_bundle, tmp_path / "inside", modules, raw=True)
+    want = interact(in_code, steps, tmp_path / "code.png")
+    got = interact(inside, steps, tmp_path / "inside.png")
+    assert all(each["problem"] == "" for each in got)
+    assert got[0]["scores"] == want[0]["scores"]
+    # Pillow's way rounds to bytes, the page's own code does not.
+    shares = [
+        [float(share.rstrip("%")) for _, share in sorted(each[1]["scores"])] for each in (got, want)
+    ]
+    assert shares[0] == pytest.approx(shares[1], abs=2)
+    assert got[1]["scores"] != got[0]["scores"]
 
 
 def test_npm_test_fails_on_another_model(bundle: Bundle, modules: Path, tmp_path: Path) -> None:

@@ -64,12 +64,17 @@ export class Model {
 }
 
 /**
- * Name the labels of the first output, best first; none where the model has no score a label.
+ * Give the labels that the model names itself, else those of the first output, best first; none
+ * where the model has no score a label.
  * @param {Record<string, Tensor>} outputs
  * @param {any} spec
  * @returns {Label[]}
  */
 export function ranked(outputs, spec) {
+  if (outputs.top_labels) {
+    const { data: scores } = outputs.top_probabilities;
+    return Array.from(outputs.top_labels.data, (name, i) => ({ name, score: scores[i] }));
+  }
   const { shape, data } = outputs[spec.outputs[0].name];
   if (!spec.labels.length || shape.length !== 2 || shape[0] !== 1) return [];
   if (shape[1] !== spec.labels.length) return [];

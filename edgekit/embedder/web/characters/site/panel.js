@@ -27,13 +27,14 @@ export function mount(root, { spec, golden, take }) {
   take(field.value);
 }
 
-/** Read the reference's ids back as texts. */
+/** Give the reference's texts; where the model takes ids, they are read back. */
 function texts({ preprocessing: rule }, { cases }) {
-  const alphabet = Array.from(rule.alphabet);
+  const alphabet = Array.from(rule?.alphabet ?? "");
   const read = ({ inputs }) => {
+    if (!rule) return inputs[0].data[0];
     const { data } = inputs.find(({ name }) => name === rule.input);
-    const text = data.map((id) => alphabet[id - rule.offset] ?? "").join("");
-    return text.replace(/(^|[\s'-])\p{L}/gu, (letter) => letter.toUpperCase());
+    return data.map((id) => alphabet[id - rule.offset] ?? "").join("");
   };
-  return [...new Set(cases.map(read))].filter((text) => text.trim());
+  const written = (text) => text.replace(/(^|[\s'-])\p{L}/gu, (letter) => letter.toUpperCase());
+  return [...new Set(cases.map(read).map(written))].filter((text) => text.trim());
 }

@@ -16,9 +16,10 @@ async function hasGpu() {
 
 /**
  * Give what the model can run on here, the best first. Integers stay on WebAssembly: the GPU would
- * hand most of them back, with a copy each time.
+ * hand most of them back, with a copy each time. Texts and labels are on WebAssembly only.
  */
 export async function providers(spec) {
+  if ([...spec.inputs, ...spec.outputs].some(({ dtype }) => dtype === "str")) return ["wasm"];
   if (!(await hasGpu())) return ["wasm"];
   return spec.precision === "int8" ? ["wasm", "webgpu"] : ["webgpu", "wasm"];
 }

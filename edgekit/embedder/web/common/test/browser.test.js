@@ -67,7 +67,7 @@ for (const provider of ["wasm", "webgpu"]) {
   test(`the golden vectors pass on ${provider}`, { skip }, async (t) => {
     const { page } = await opened(t, `?provider=${provider}`);
     if ((await page.inputValue("#provider")) !== provider) {
-      t.skip(`not run: this Chromium has no ${provider}`);
+      t.skip(`not run: the page does not offer ${provider} here`);
       return;
     }
     await page.click("#check");

@@ -1,6 +1,6 @@
 // The input: a drawing, a picture's file, or a picture of the reference.
 
-import { encode } from "./preprocess.js";
+import { isGrey, pictures, viewer } from "./pictures.js";
 import { make } from "./view.js";
 
 const SIZE = 280;
@@ -8,8 +8,7 @@ const STEP = 7;
 
 /** Put the panel in place; `take` is called with every input. */
 export function mount(root, { spec, golden, take }) {
-  const rule = spec.preprocessing;
-  const seen = make("canvas", { width: rule.width, height: rule.height, "aria-hidden": "true" });
+  const seen = viewer(spec);
   const fit = make("input", { type: "checkbox", id: "fit", checked: "" });
   const board = make("canvas", { width: SIZE, height: SIZE, tabindex: "0", role: "img" });
   const context = board.getContext("2d", { willReadFrequently: true });
@@ -17,7 +16,7 @@ export function mount(root, { spec, golden, take }) {
     for (const each of root.querySelectorAll(".samples button")) {
       each.setAttribute("aria-pressed", "false");
     }
-    paint(seen, encode(given, spec)[rule.input].data, rule);
+    seen.show(given);
     take(given);
   };
   const drawn = () => enter(fit.checked ? fitted(board) : pixels(board));
@@ -36,10 +35,10 @@ export function mount(root, { spec, golden, take }) {
   });
   clear();
   root.append(
-    ...(rule.channels === 1 ? drawing({ board, context, clear, drawn, fit, labels: spec.labels }) : []),
-    make("p", { class: "seen small" }, seen, "What the model sees"),
+    ...(isGrey(spec, golden) ? drawing({ board, context, clear, drawn, fit, labels: spec.labels }) : []),
+    ...seen.nodes,
     make("p", { class: "small" }, "Or one of the reference:"),
-    samples(golden, rule, enter, board),
+    samples(pictures(spec, golden), enter, board),
     make("p", { class: "row" }, make("label", { for: "file" }, "Or open a picture, bright on dark"), file),
   );
   root.querySelector(".samples button")?.click();
@@ -141,36 +140,17 @@ function fitted(board) {
 }
 
 /** Buttons with the reference's pictures on them. */
-function samples(golden, rule, enter, board) {
+function samples(known, enter, board) {
   const list = make("ul", { class: "samples", "aria-label": "Pictures of the reference" });
-  golden.cases.forEach(({ inputs }, i) => {
-    const { data } = inputs.find(({ name }) => name === rule.input);
-    const picture = make("canvas", { width: rule.width, height: rule.height });
-    paint(picture, data, rule);
+  known.forEach(({ canvas, given }, i) => {
     const name = { "aria-label": `Picture ${i + 1}`, "aria-pressed": "false" };
-    const button = make("button", { type: "button", ...name }, picture);
+    const button = make("button", { type: "button", ...name }, canvas);
     button.addEventListener("click", () => {
-      const context = board.getContext("2d");
-      context.drawImage(picture, 0, 0, SIZE, SIZE);
-      const [low, high] = rule.range;
-      const scaled = Float32Array.from(data, (value) => (value - low) / (high - low));
-      enter({ width: rule.width, height: rule.height, data: scaled });
+      board.getContext("2d").drawImage(canvas, 0, 0, SIZE, SIZE);
+      enter(given);
       button.setAttribute("aria-pressed", "true");
     });
     list.append(make("li", {}, button));
   });
   return list;
-}
-
-/** Paint what the model takes on a canvas of its size. */
-function paint(canvas, data, { width, height, channels, range: [low, high] }) {
-  const image = new ImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    for (let channel = 0; channel < 3; channel++) {
-      const value = data[i * channels + (channels === 1 ? 0 : channel)];
-      image.data[4 * i + channel] = (255 * (value - low)) / (high - low);
-    }
-    image.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
 }

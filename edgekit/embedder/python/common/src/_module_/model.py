@@ -33,7 +33,8 @@ class Label:
 class Answer:
     """What the model answered: `outputs` by name, and the likeliest labels, best first.
 
-    `top` is empty for a model without labels.
+    `top` is empty for a model without labels. A model that names its labels itself gives as many
+    as it has in `top_labels`.
     """
 
     outputs: dict[str, Array]
@@ -77,6 +78,9 @@ class Model:
     def predict(self, given: Input, top: int = 3) -> Answer:
         """Run the model on one input of the kind that it was trained with."""
         outputs = self.run(encode(given, self.spec))
+        if "top_labels" in outputs:
+            named = zip(outputs["top_labels"][0], outputs["top_probabilities"][0], strict=True)
+            return Answer(outputs, tuple(Label(str(name), float(p)) for name, p in named)[:top])
         scores, labels = next(iter(outputs.values())), self.spec["labels"]
         if scores.shape != (1, len(labels)):
             return Answer(outputs, ())
