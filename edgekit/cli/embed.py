@@ -39,7 +39,7 @@ def _listing() -> str:
     "--with-preprocessing",
     is_flag=True,
     help="Take the variant with pre- and post-processing in the graph, or make it: its input is "
-    "text or the pixels of a picture, its answer a label. For python, node and web.",
+    "text or the pixels of a picture, its answer a label. For python, node, web and c.",
 )
 @click.option("--name", help="The project's name; left out, the model's.")
 @options.force_option

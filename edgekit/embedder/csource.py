@@ -18,7 +18,7 @@ TYPES = {
     "float32": "TENSOR_FLOAT32", "float64": "TENSOR_FLOAT64", "bool": "TENSOR_BOOL",
     "int8": "TENSOR_INT8", "int16": "TENSOR_INT16", "int32": "TENSOR_INT32",
     "int64": "TENSOR_INT64", "uint8": "TENSOR_UINT8", "uint16": "TENSOR_UINT16",
-    "uint32": "TENSOR_UINT32", "uint64": "TENSOR_UINT64",
+    "uint32": "TENSOR_UINT32", "uint64": "TENSOR_UINT64", "str": "TENSOR_STRING",
 }  # fmt: skip
 #: The first 1.N of onnxruntime that opens an opset of ai.onnx, and an IR version: (N, opset, IR).
 #: From its release notes; 15, 18 and 23 were tried.
@@ -44,7 +44,7 @@ def values(spec: dict[str, Any]) -> dict[str, str]:
         "label_count": str(len(labels)),
         "characters": _lines(known) or "    {0, {0, 0}, 0},",
         "character_count": str(len(known)),
-        "preprocessing": _preprocessing(rule),
+        "preprocessing": _preprocessing(_as_it_is(spec) or rule),
         "ir_version": str(spec["needs"]["ir_version"]),
         "minimum_minor": str(minimum_minor(**spec["needs"])),
         "texts": _lines(texts) or "    {NULL, 0, NULL},",
@@ -119,6 +119,12 @@ def _text(text: str, ids: Sequence[int]) -> str:
     return f"{{{_quoted(text)}, {len(ids)}, (const int32_t[]){{{', '.join(map(str, ids))}}}}}"
 
 
+def _as_it_is(spec: dict[str, Any]) -> dict[str, Any]:
+    """Give the rule for the one input of a file that has its preprocessing inside."""
+    alone = len(spec["inputs"]) == 1
+    return {"kind": spec["takes"]} if alone and spec.get("takes") in ("text", "pixels") else {}
+
+
 def _preprocessing(rule: dict[str, Any]) -> str:
     kind = rule.get("kind")
     fields: dict[str, Any] = {}
@@ -130,7 +136,7 @@ def _preprocessing(rule: dict[str, Any]) -> str:
         fields |= {"low": f"{low!r}f", "high": f"{high!r}f"}
     elif kind == "series":
         fields = {"channels": rule["channels"]}
-    else:
+    elif kind not in ("text", "pixels"):
         kind = "none"
     lines = [f"    .preprocessing = PREPROCESSING_{kind.upper()},"]
     return "\n".join((*lines, *(f"    .{key} = {value}," for key, value in fields.items())))

@@ -117,9 +117,7 @@ TARGETS = {
             why="the float file, which is nowhere slow",
             by_latency=True,
             golden="bin",
-            dtypes=PLAIN,
             external=False,
-            no_raw="its code in C has no arrays of strings, which the texts or labels are",
             values=csource.values,
         ),
         Target(

@@ -14,7 +14,7 @@ from tests.conftest import LABELS, write_bundle, write_model
 KINDS = ("characters", "image", "series", "arrays")
 #: What a file takes that has its preprocessing inside, and the kind of the bundle it is made of.
 RAW = {"text": "characters", "pixels": "image", "series": "series"}
-RAW_TARGETS = ("python", "node", "web")
+RAW_TARGETS = ("python", "node", "web", "c")
 
 
 def write_series_bundle(folder: Path) -> Bundle:

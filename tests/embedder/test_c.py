@@ -22,7 +22,8 @@ from edgekit.bundle import Bundle
 from edgekit.embedder import csource
 from edgekit.embedder.project import embed
 from edgekit.errors import EmbedError
-from tests.embedder.conftest import KINDS
+from tests.conftest import LABELS
+from tests.embedder.conftest import KINDS, RAW
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
 #: What knows nothing of onnxruntime.
@@ -83,6 +84,20 @@ def test_its_own_test_of_the_preprocessing_passes(
     embed(bundles[kind], "c", app)
     tests = [str(app / "tests" / name) for name in ("test_preprocess.c", "texts.c")]
     said = subprocess.run([build(app, *tests)], check=True, capture_output=True, text=True).stdout
+    assert said.endswith(" passed, 0 failed\n")
+
+
+@needs_compiler
+@pytest.mark.parametrize("takes", RAW)
+def test_its_own_test_passes_where_the_file_does_the_preprocessing(
+    bundles: dict[str, Bundle], tmp_path: Path, takes: str
+) -> None:
+    app = tmp_path / "app"
+    embed(bundles[RAW[takes]], "c", app, with_preprocessing=True)
+    tests = [str(app / "tests" / name) for name in ("test_preprocess.c", "texts.c")]
+    flags = "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+    made = build(app, *tests, flags=flags)
+    said = subprocess.run([made], check=True, capture_output=True, text=True).stdout
     assert said.endswith(" passed, 0 failed\n")
 
 
@@ -192,6 +207,40 @@ class TestNative:
     ) -> None:
         app = project(bundles[kind], tmp_path / "app", fetched)
         assert "FAIL" not in make(app, "test")
+
+    @pytest.mark.parametrize("takes", RAW)
+    def test_a_file_with_its_preprocessing_inside_is_proven_and_answers(
+        self, bundles: dict[str, Bundle], tmp_path: Path, fetched: Path, takes: str
+    ) -> None:
+        app = tmp_path / "app"
+        embed(bundles[RAW[takes]], "c", app, with_preprocessing=True)
+        (app / "deps").symlink_to(fetched)
+        said = make(app, "test")
+        assert "ok    label: texts" in said
+        assert "FAIL" not in said
+        (tmp_path / "a.ppm").write_bytes(b"P6 20 20 255\n" + bytes(range(200)) * 6)
+        (tmp_path / "a.csv").write_text("1,2,3,4,5\n6,7,8,9,10\n")
+        words = {"text": "Rossi", "pixels": "a.ppm", "series": "a.csv"}
+        word = words[takes] if takes == "text" else str(tmp_path / words[takes])
+        done = predict(app, "--top", "1", word)
+        label, _, share = done.stdout.partition("\t")
+        assert label in LABELS
+        assert 0 < float(share) <= 1
+
+    def test_another_label_fails_and_no_text_leaks(
+        self, text_bundle: Bundle, tmp_path: Path, fetched: Path
+    ) -> None:
+        app = tmp_path / "app"
+        embed(text_bundle, "c", app, with_preprocessing=True)
+        (app / "deps").symlink_to(fetched)
+        assert make(app, "check").count("0 failed") == 4
+        path = app / "data" / "golden.bin"
+        data = path.read_bytes()
+        start = data.index(b"label") + len(b"label")
+        found = min(at for at in (data.find(w.encode(), start) for w in LABELS) if at > 0)
+        path.write_bytes(data[:found] + b"Z" + data[found + 1 :])
+        with pytest.raises(AssertionError, match=r"FAIL  case \d, label"):
+            make(app, "test")
 
     def test_nothing_leaks(self, text_bundle: Bundle, tmp_path: Path, fetched: Path) -> None:
         app = project(text_bundle, tmp_path / "app", fetched)

@@ -139,10 +139,47 @@ def test_large_references_are_cut_and_small_ones_are_whole() -> None:
     assert len(golden.cases_of(reference(8), SIGNATURE)) == 8
 
 
-def test_strings_are_refused_by_bin(tmp_path: Path) -> None:
-    signature = Signature(SIGNATURE.inputs, (TensorSpec("y", "str", ("batch",)),))
-    case = Reference(reference(1).inputs, {"y": np.array(["a"], object)})
-    with pytest.raises(EmbedError, match=r"'y' is object, which golden\.bin cannot hold"):
+def test_strings_are_read_back_and_an_unknown_output_is_left_out(tmp_path: Path) -> None:
+    outputs = (TensorSpec("label", "str", ("batch", 2)), TensorSpec("y", "float32", ("batch",)))
+    signature = Signature((TensorSpec("text", "str", ("batch",)),), outputs)
+    case = Reference(
+        {"text": np.array(["M\u00fcller \U0001f600"])}, {"label": np.array([["a", ""]], object)}
+    )
+    for name in ("golden.json", "golden.bin"):
+        golden.write(
+            tmp_path / name,
+            [case],
+            signature,
+            model="m",
+            precision="fp32",
+            tolerance=TOLERANCES["fp32"],
+            preprocessing=None,
+        )
+    (written,) = json.loads((tmp_path / "golden.json").read_text())["cases"]
+    assert written["inputs"][0]["data"] == ["M\u00fcller \U0001f600"]
+    assert [each["name"] for each in written["outputs"]] == ["label"]
+    assert written["outputs"][0]["data"] == ["a", ""]
+    reader = Reader((tmp_path / "golden.bin").read_bytes())
+    assert reader.take("8sddI")[-1] == 1
+    assert reader.take("II") == (1, 1)
+    for title, shape, texts in (
+        ("text", (1,), ["M\u00fcller \U0001f600"]),
+        ("label", (1, 2), ["a", ""]),
+    ):
+        assert reader.take(f"{reader.take('I')}s").decode() == title
+        assert reader.take("II") == (8, len(shape))
+        assert tuple(reader.take("q") for _ in shape) == shape
+        _, size = reader.take("dQ")
+        assert size == sum(4 + len(text.encode()) for text in texts)
+        found = [reader.take(f"{reader.take('I')}s") for _ in texts]
+        assert [text.decode() if text else "" for text in found] == texts
+    assert reader.at == len(reader.data)
+
+
+def test_what_no_language_has_is_refused_by_bin(tmp_path: Path) -> None:
+    signature = Signature(SIGNATURE.inputs, (TensorSpec("y", "float16", ("batch",)),))
+    case = Reference(reference(1).inputs, {"y": np.zeros(1, np.float16)})
+    with pytest.raises(EmbedError, match=r"'y' is float16, which golden\.bin cannot hold"):
         golden.write(
             tmp_path / "golden.bin",
             [case],

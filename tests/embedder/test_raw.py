@@ -61,6 +61,15 @@ def test_a_project_has_a_file_that_takes_raw_input_and_names_labels(
     assert spec["inputs"] == [INPUTS[takes]]
     assert (spec["takes"], spec["labels"]) == (takes, [])
     assert (spec["preprocessing"] is None) == (takes != "series")
+    for name, data in contents(tmp_path / "app").items():
+        assert not re.search(rb"\{\{[a-z_]+\}\}", data), name
+
+
+@pytest.mark.parametrize("takes", RAW)
+def test_the_golden_vectors_have_labels_as_strings(
+    bundles: dict[str, Bundle], tmp_path: Path, takes: str
+) -> None:
+    embed(bundles[RAW[takes]], "node", tmp_path / "app", with_preprocessing=True)
     golden = described(tmp_path / "app", "golden.json")
     assert "texts" not in golden
     answers = [{each["name"]: each["data"] for each in case["outputs"]} for case in golden["cases"]]
@@ -69,8 +78,6 @@ def test_a_project_has_a_file_that_takes_raw_input_and_names_labels(
     assert all(
         case["label"][0] == case["top_labels"][0] for case in answers if "top_labels" in case
     )
-    for name, data in contents(tmp_path / "app").items():
-        assert not re.search(rb"\{\{[a-z_]+\}\}", data), name
 
 
 @pytest.mark.parametrize("target", RAW_TARGETS)

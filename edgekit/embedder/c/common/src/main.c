@@ -121,10 +121,39 @@ static bool print_labels(const struct tensor *answer, int top, struct error *err
     return true;
 }
 
-static void print_numbers(const struct tensor *answer) {
+/* The output of this name, or NULL. */
+static const struct tensor *output_of(const struct tensor *outputs, const char *name) {
+    for (size_t i = 0; i < model_spec.output_count; i++) {
+        if (strcmp(outputs[i].name, name) == 0) {
+            return &outputs[i];
+        }
+    }
+    return NULL;
+}
+
+/* Prints the labels of one row that the model names itself. False where it does not. */
+static bool print_named(const struct tensor *outputs, int top) {
+    const struct tensor *names = output_of(outputs, "top_labels");
+    const struct tensor *shares = output_of(outputs, "top_probabilities");
+    if (names == NULL || shares == NULL || names->type != TENSOR_STRING || names->rank != 2) {
+        return false;
+    }
+    for (int rank = 0; rank < top && rank < (int)names->shape[1]; rank++) {
+        printf("%s%s\t%.4f", rank > 0 ? "\t" : "", tensor_text(names, (size_t)rank),
+               tensor_get(shares, (size_t)rank));
+    }
+    putchar('\n');
+    return true;
+}
+
+static void print_values(const struct tensor *answer) {
     printf("%s", answer->name);
     size_t count = tensor_count(answer->rank, answer->shape);
     for (size_t i = 0; i < count; i++) {
+        if (answer->type == TENSOR_STRING) {
+            printf("%c%s", i > 0 ? ',' : '\t', tensor_text(answer, i));
+            continue;
+        }
         printf("%c%.9g", i > 0 ? ',' : '\t', tensor_get(answer, i));
     }
     putchar('\n');
@@ -139,9 +168,9 @@ static bool answer_one(struct model *model, const struct tensor *inputs, int top
     bool ok = model_run(model, inputs, outputs, error);
     if (ok && has_labels(&outputs[0])) {
         ok = print_labels(&outputs[0], top, error);
-    } else {
-        for (size_t i = 0; ok && i < model_spec.output_count; i++) {
-            print_numbers(&outputs[i]);
+    } else if (ok && !print_named(outputs, top)) {
+        for (size_t i = 0; i < model_spec.output_count; i++) {
+            print_values(&outputs[i]);
         }
     }
     for (size_t i = 0; i < model_spec.output_count; i++) {
@@ -267,23 +296,31 @@ static bool answer_numbers(struct model *model, const struct arguments *argument
     return ok;
 }
 
+static bool takes_text(void) {
+    return model_spec.preprocessing == PREPROCESSING_CHARACTERS ||
+           model_spec.preprocessing == PREPROCESSING_TEXT;
+}
+
+static bool takes_picture(void) {
+    return model_spec.preprocessing == PREPROCESSING_IMAGE ||
+           model_spec.preprocessing == PREPROCESSING_PIXELS;
+}
+
 static bool answer_all(struct model *model, const struct arguments *arguments,
                        struct error *error) {
-    if (model_spec.preprocessing == PREPROCESSING_CHARACTERS && arguments->input_count == 0) {
+    if (takes_text() && arguments->input_count == 0) {
         return answer_lines(model, arguments->top, error);
     }
     if (arguments->input_count == 0) {
         return fail(error, "There is no input: give a file, or - for the standard input.");
     }
-    if (model_spec.preprocessing != PREPROCESSING_CHARACTERS &&
-        model_spec.preprocessing != PREPROCESSING_IMAGE) {
+    if (!takes_text() && !takes_picture()) {
         return answer_numbers(model, arguments, error);
     }
     for (int i = 0; i < arguments->input_count; i++) {
         char *given = arguments->inputs[i];
-        bool ok = model_spec.preprocessing == PREPROCESSING_CHARACTERS
-                      ? answer_text(model, given, arguments->top, error)
-                      : answer_picture(model, given, arguments->top, error);
+        bool ok = takes_text() ? answer_text(model, given, arguments->top, error)
+                               : answer_picture(model, given, arguments->top, error);
         if (!ok) {
             return false;
         }

@@ -195,9 +195,26 @@ static bool check_input(const struct spec_tensor *wanted, const struct tensor *g
     return true;
 }
 
+/* A value of onnxruntime with copies of the tensor's texts. */
+static bool copy_texts_in(const struct model *model, const struct tensor *tensor, OrtValue **value,
+                          struct error *error) {
+    const OrtApi *api = model->runtime.api;
+    OrtAllocator *allocator = NULL;
+    size_t count = tensor_count(tensor->rank, tensor->shape);
+    return passed(api, api->GetAllocatorWithDefaultOptions(&allocator), "No allocator", error) &&
+           passed(api, api->CreateTensorAsOrtValue(allocator, tensor->shape, tensor->rank,
+                                                   ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, value),
+                  "An input cannot be given to onnxruntime", error) &&
+           passed(api, api->FillStringTensor(*value, (const char *const *)tensor->data, count),
+                  "A text cannot be given to onnxruntime", error);
+}
+
 /* A value of onnxruntime that reads the tensor's own memory, which it never writes. */
 static bool wrap(const struct model *model, const struct tensor *tensor, OrtValue **value,
                  struct error *error) {
+    if (tensor->type == TENSOR_STRING) {
+        return copy_texts_in(model, tensor, value, error);
+    }
     const OrtApi *api = model->runtime.api;
     size_t bytes = tensor_count(tensor->rank, tensor->shape) * tensor_element_bytes(tensor->type);
     return passed(api, api->CreateTensorWithDataAsOrtValue(
@@ -228,16 +245,46 @@ static bool read_shape(const struct model *model, const OrtValue *value, struct 
     return ok;
 }
 
+static bool copy_text_out(const struct model *model, const OrtValue *value, size_t index,
+                          struct tensor *tensor, struct error *error) {
+    const OrtApi *api = model->runtime.api;
+    size_t size = 0;
+    if (!passed(api, api->GetStringTensorElementLength(value, index, &size), "A text is missing",
+                error)) {
+        return false;
+    }
+    char *text = malloc(size + 1);
+    if (text == NULL) {
+        return fail(error, "There is no memory left for the output '%s'.", tensor->name);
+    }
+    bool ok = passed(api, api->GetStringTensorElement(value, size, index, text),
+                     "A text is missing", error) &&
+              (tensor_set_text(tensor, index, text, size) ||
+               fail(error, "There is no memory left for the output '%s'.", tensor->name));
+    free(text);
+    return ok;
+}
+
 static bool copy_out(const struct model *model, OrtValue *value, struct tensor *tensor,
                      struct error *error) {
     void *data = NULL;
-    if (!read_shape(model, value, tensor, error) ||
-        !passed(model->runtime.api, model->runtime.api->GetTensorMutableData(value, &data),
-                "An output has no data", error)) {
+    if (!read_shape(model, value, tensor, error)) {
         return false;
     }
     if (!tensor_allocate(tensor)) {
         return fail(error, "There is no memory left for the output '%s'.", tensor->name);
+    }
+    if (tensor->type == TENSOR_STRING) {
+        bool ok = true;
+        size_t texts = tensor_count(tensor->rank, tensor->shape);
+        for (size_t i = 0; ok && i < texts; i++) {
+            ok = copy_text_out(model, value, i, tensor, error);
+        }
+        return ok;
+    }
+    if (!passed(model->runtime.api, model->runtime.api->GetTensorMutableData(value, &data),
+                "An output has no data", error)) {
+        return false;
     }
     size_t count = tensor_count(tensor->rank, tensor->shape);
     if (count > 0) {

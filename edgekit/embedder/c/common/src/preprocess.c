@@ -87,8 +87,31 @@ static bool encode(const struct spec *spec, const char *text, int32_t *ids, size
     return true;
 }
 
+static bool as_it_is(const struct spec *spec, const char *text, struct tensor *input,
+                     struct error *error) {
+    const unsigned char *at = (const unsigned char *)text;
+    bool empty = true;
+    while (*at != '\0') {
+        uint32_t code;
+        if (!next_character(&at, &code)) {
+            return fail(error, "The text is not UTF-8: convert it.");
+        }
+        empty = empty && is_space(code);
+    }
+    if (empty) {
+        return fail(error, "The text is empty: give at least one character.");
+    }
+    *input = begin(&spec->inputs[0]);
+    return allocate(input, error) &&
+           (tensor_set_text(input, 0, text, strlen(text)) ||
+            fail(error, "There is no memory left for the text."));
+}
+
 bool preprocess_text(const struct spec *spec, const char *text, struct tensor *input,
                      struct error *error) {
+    if (spec->preprocessing == PREPROCESSING_TEXT) {
+        return as_it_is(spec, text, input, error);
+    }
     int32_t *ids = malloc((2 * strlen(text) + 1) * sizeof *ids);
     if (ids == NULL) {
         return fail(error, "There is no memory left for the text.");
@@ -117,8 +140,24 @@ bool preprocess_text(const struct spec *spec, const char *text, struct tensor *i
 
 /* --- pictures -------------------------------------------------------------------------------- */
 
+static bool copy_pixels(const struct spec *spec, const struct picture *picture,
+                        struct tensor *input, struct error *error) {
+    *input = begin(&spec->inputs[0]);
+    input->shape[1] = (int64_t)picture->height;
+    input->shape[2] = (int64_t)picture->width;
+    input->shape[3] = (int64_t)picture->channels;
+    if (!allocate(input, error)) {
+        return false;
+    }
+    memcpy(input->data, picture->pixels, picture->height * picture->width * picture->channels);
+    return true;
+}
+
 bool preprocess_picture(const struct spec *spec, const struct picture *picture,
                         struct tensor *input, struct error *error) {
+    if (spec->preprocessing == PREPROCESSING_PIXELS) {
+        return copy_pixels(spec, picture, input, error);
+    }
     struct picture fitting = {0};
     if (!picture_fit(picture, spec->width, spec->height, spec->channels, &fitting)) {
         return fail(error, "There is no memory left for the picture.");

@@ -12,12 +12,14 @@
 
 /* UTF-8 text to ids: white space around it is left out, letters become lower case if the model was
  * trained so, characters past the longest text are cut off. One character differs from Unicode's
- * rules: a capital sigma at the end of a word becomes the sigma of its middle. */
+ * rules: a capital sigma at the end of a word becomes the sigma of its middle.
+ *
+ * A model that has its preprocessing inside gets the text as it is. */
 bool preprocess_text(const struct spec *spec, const char *text, struct tensor *input,
                      struct error *error);
 
 /* A picture, resized as Pillow resizes (bilinear, with antialiasing) and scaled to the model's
- * range. */
+ * range; its bytes as they are for a model that has its preprocessing inside. */
 bool preprocess_picture(const struct spec *spec, const struct picture *picture,
                         struct tensor *input, struct error *error);
 

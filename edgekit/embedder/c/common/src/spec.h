@@ -17,6 +17,8 @@ enum preprocessing {
     PREPROCESSING_CHARACTERS, /* a text becomes ids */
     PREPROCESSING_IMAGE,      /* a picture is resized and scaled */
     PREPROCESSING_SERIES,     /* rows of numbers, one row a step */
+    PREPROCESSING_TEXT,       /* a text as it is: the rest is in the model's file */
+    PREPROCESSING_PIXELS,     /* a picture's bytes as they are, likewise */
 };
 
 /* A Unicode character with the ids that it becomes: two where its lower case is two characters. */

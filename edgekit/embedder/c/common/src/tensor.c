@@ -1,6 +1,8 @@
 #include "tensor.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 size_t tensor_element_bytes(enum tensor_type type) {
     switch (type) {
@@ -19,6 +21,8 @@ size_t tensor_element_bytes(enum tensor_type type) {
     case TENSOR_FLOAT64:
     case TENSOR_UINT64:
         return 8;
+    case TENSOR_STRING:
+        return sizeof(char *);
     }
     return 0;
 }
@@ -54,8 +58,31 @@ bool tensor_allocate(struct tensor *tensor) {
 }
 
 void tensor_free(struct tensor *tensor) {
+    if (tensor->type == TENSOR_STRING && tensor->data != NULL) {
+        size_t count = tensor_count(tensor->rank, tensor->shape);
+        for (size_t i = 0; i < count; i++) {
+            free(((char **)tensor->data)[i]);
+        }
+    }
     free(tensor->data);
     tensor->data = NULL;
+}
+
+const char *tensor_text(const struct tensor *tensor, size_t index) {
+    const char *text = ((char *const *)tensor->data)[index];
+    return text != NULL ? text : "";
+}
+
+bool tensor_set_text(struct tensor *tensor, size_t index, const char *text, size_t size) {
+    char *copy = malloc(size + 1);
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    free(((char **)tensor->data)[index]);
+    ((char **)tensor->data)[index] = copy;
+    return true;
 }
 
 double tensor_get(const struct tensor *tensor, size_t index) {
@@ -82,6 +109,8 @@ double tensor_get(const struct tensor *tensor, size_t index) {
         return (double)((const uint64_t *)tensor->data)[index];
     case TENSOR_BOOL:
         return ((const uint8_t *)tensor->data)[index] != 0;
+    case TENSOR_STRING:
+        return NAN;
     }
     return 0.0;
 }
@@ -120,6 +149,8 @@ void tensor_set(struct tensor *tensor, size_t index, double value) {
         break;
     case TENSOR_BOOL:
         ((uint8_t *)tensor->data)[index] = value != 0.0;
+        break;
+    case TENSOR_STRING:
         break;
     }
 }

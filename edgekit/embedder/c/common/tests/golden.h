@@ -5,7 +5,8 @@
  *             uint32 and the name's bytes, uint32 type, uint32 rank, int64 lengths,
  *             float64 atol, uint64 and the data's bytes
  *
- * NaN stands for a limit that there is not. */
+ * NaN stands for a limit that there is not. Of strings (type 8) the data are, for each, uint32 and its
+ * bytes. An output that is not known for a case is left out of it. */
 #ifndef GOLDEN_H
 #define GOLDEN_H
 
@@ -14,7 +15,7 @@
 
 struct golden_case {
     struct tensor *inputs;  /* in the spec's order */
-    struct tensor *outputs; /* likewise */
+    struct tensor *outputs; /* likewise; without data where it is not known */
     double *atol;           /* of each output */
 };
 

@@ -19,11 +19,24 @@ static bool same_shape(const struct tensor *left, const struct tensor *right) {
            memcmp(left->shape, right->shape, left->rank * sizeof *left->shape) == 0;
 }
 
+static bool same_texts(const struct tensor *left, const struct tensor *right) {
+    size_t count = tensor_count(left->rank, left->shape);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tensor_text(left, i), tensor_text(right, i)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Every comparison is written so that NaN fails. */
 static bool judge(const struct golden *golden, double atol, const struct tensor *wanted,
                   const struct tensor *answer, struct evidence *evidence) {
     if (!same_shape(wanted, answer)) {
         return false;
+    }
+    if (wanted->type == TENSOR_STRING) {
+        return same_texts(wanted, answer);
     }
     bool near = true;
     double signal = 0.0, noise = 0.0;
@@ -51,7 +64,8 @@ static bool prove_case(struct model *model, const struct golden *golden, size_t 
     bool ok = answers != NULL ? model_run(model, one->inputs, answers, error)
                               : fail(error, "There is no memory left for the answers.");
     for (size_t i = 0; ok && i < model_spec.output_count; i++) {
-        bool near = judge(golden, one->atol[i], &one->outputs[i], &answers[i], &evidence[i]);
+        bool known = one->outputs[i].data != NULL;
+        bool near = !known || judge(golden, one->atol[i], &one->outputs[i], &answers[i], &evidence[i]);
         if (!near) {
             printf("FAIL  case %zu, %s\n", index, model_spec.outputs[i].name);
             evidence[i].ok = false;
@@ -83,6 +97,11 @@ static int report(const struct model *model, const struct golden *golden,
     printf("%s on onnxruntime %s, %zu cases\n", model_spec.name, model_runtime_version(model),
            golden->case_count);
     for (size_t i = 0; i < model_spec.output_count; i++) {
+        if (model_spec.outputs[i].type == TENSOR_STRING) {
+            printf("%s  %s: texts\n", evidence[i].ok ? "ok  " : "FAIL", model_spec.outputs[i].name);
+            *(evidence[i].ok ? &passed : &failed) += 1;
+            continue;
+        }
         printf("%s  %s: max abs error %.3g, at least %.1f dB\n", evidence[i].ok ? "ok  " : "FAIL",
                model_spec.outputs[i].name, evidence[i].max_abs_error, evidence[i].sqnr_db);
         *(evidence[i].ok ? &passed : &failed) += 1;

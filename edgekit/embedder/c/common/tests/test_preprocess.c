@@ -135,7 +135,8 @@ int main(void) {
     for (size_t i = 0; i < text_count; i++) {
         check_text(&texts[i]);
     }
-    if (model_spec.preprocessing == PREPROCESSING_CHARACTERS) {
+    if (model_spec.preprocessing == PREPROCESSING_CHARACTERS ||
+        model_spec.preprocessing == PREPROCESSING_TEXT) {
         check_bad_texts();
     }
     check_resize(4, 3, 1, shrunk, "shrunk and grey as by Pillow");
