@@ -63,6 +63,8 @@ RULES = (
     Rule(_HALVED, (2048, 512, 512), _SHORT),
 )
 STEPS = (1, 2, 3)
+#: Up to so many free axes, every way to tie them is tried: 15 for four.
+MOST_TIED = 4
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ def settle(
     """Find which axes share a length, and inputs that the model runs on.
 
     Axes that may differ keep names of their own. Where Keras refuses lengths that all differ, those
-    that are equal in the reference are one axis, and without a reference all but the batch. What
-    answers right at two sets of lengths has not fixed one that is free. `limits` bounds integers.
+    that are equal in the reference are one axis; without a reference as few are tied as it takes.
+    What answers right at two sets of lengths has not fixed one that is free. `limits` bounds
+    integers.
 
     Raises `ExportError` where Keras itself runs on nothing.
     """
@@ -158,14 +161,36 @@ def _settle_by(
 
 
 def _ties(inputs: tuple[TensorSpec, ...], reference: Feeds | None) -> list[dict[str, str]]:
-    """Give the ways to name axes: each for itself, and those of one length in the reference."""
-    groups: dict[int, list[str]] = defaultdict(list)
-    for spec in inputs:
-        for i, axis in enumerate(spec.shape):
-            if i and isinstance(axis, str):
-                groups[reference[spec.name].shape[i] if reference else 0].append(axis)
-    names = {axis: group[0] for group in groups.values() for axis in group}
-    return [{}, names] if any(a != b for a, b in names.items()) else [{}]
+    """Give the ways to name axes, the fewest ties first.
+
+    With a reference: each axis for itself, and those of one length in it. Without one every way to
+    tie them where that is a handful, else none of them or all.
+    """
+    free = [(spec.name, i, a) for spec in inputs for i, a in enumerate(spec.shape) if i]
+    axes = list(dict.fromkeys(axis for _, _, axis in free if isinstance(axis, str)))
+    if reference:
+        groups: dict[int, list[str]] = defaultdict(list)
+        for name, i, axis in free:
+            if isinstance(axis, str):
+                groups[reference[name].shape[i]].append(axis)
+        ways = [[[axis] for axis in axes], list(groups.values())]
+    elif len(axes) <= MOST_TIED:
+        ways = sorted(_partitions(axes), key=len, reverse=True)
+    else:
+        ways = [[[axis] for axis in axes], [axes]]
+    named = [{axis: group[0] for group in way for axis in group} for way in ways]
+    return [names for i, names in enumerate(named) if names not in named[:i]]
+
+
+def _partitions(axes: Sequence[str]) -> list[list[list[str]]]:
+    """Give every way to put the axes into groups, which keep their order."""
+    if not axes:
+        return [[]]
+    ways = []
+    for way in _partitions(axes[:-1]):
+        ways.append([*way, [axes[-1]]])
+        ways += [[*way[:i], [*way[i], axes[-1]], *way[i + 1 :]] for i in range(len(way))]
+    return ways
 
 
 def _in_range(feeds: Feeds, given: Feeds) -> Feeds:

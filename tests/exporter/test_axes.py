@@ -121,3 +121,29 @@ def test_other_samples_are_in_the_range_of_those_that_are_given() -> None:
     _, other = axes.settle(model, (spec,), {"x": given}, {}, batch=4).references
     assert other.inputs["x"].shape != given.shape
     assert given.min() <= other.inputs["x"].min() <= other.inputs["x"].max() <= given.max()
+
+
+def decoder() -> Any:
+    """A target that looks at a memory, with the memory's own tokens beside it."""
+    target = keras.Input((None,), dtype="int32", name="target")
+    memory = keras.Input((None, 4), name="memory")
+    source = keras.Input((None,), dtype="int32", name="source")
+    keys = L.Add()([memory, L.Embedding(9, 4)(source)])
+    found = L.Attention()([L.Embedding(9, 4)(target), keys])
+    return keras.Model([target, memory, source], found)
+
+
+def test_only_the_axes_that_must_agree_are_tied(tmp_path: Path) -> None:
+    made: Any = edgekit.export(decoder(), tmp_path / "m.onnx")
+    shapes = {spec.name: spec.shape for spec in made.signature.inputs}
+    assert shapes["memory"][1] == shapes["source"][1] != shapes["target"][1]
+
+
+@pytest.mark.parametrize(("count", "ways"), [(0, 1), (1, 1), (2, 2), (3, 5), (4, 15), (5, 2)])
+def test_ways_to_tie_axes_go_from_none_to_all(count: int, ways: int) -> None:
+    names = [f"axis{i}" for i in range(count)]
+    found = axes._ties(tuple(TensorSpec(n, "float32", ("batch", n)) for n in names), None)
+    assert len(found) == len({tuple(sorted(way.items())) for way in found}) == ways
+    groups = [len(set(way.values())) for way in found]
+    assert groups == sorted(groups, reverse=True)
+    assert (groups[0], groups[-1]) == (count, min(count, 1))
