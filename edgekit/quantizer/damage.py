@@ -103,9 +103,7 @@ def inspect(
             failures.append(Failure("dead-channels", what, detail))
         else:
             notes.append(f"dead-channels: {what}: {detail}")
-    for dead, what, total in _dead_values(seen):
-        advice = "if parity suffers, use --equalize or leave the layer in float with --exclude"
-        notes.append(f"dead-channels: {what}: {_lost(dead, total)}: {advice}")
+    notes += _dead_values(seen)
     for name, tensor in seen.items():
         share = tensor.cut / max(tensor.values, 1)
         detail = (
@@ -184,11 +182,21 @@ def _lost(dead: int, total: int) -> str:
     return f"{dead} of {total} channels are alive in float and all zero as integers"
 
 
-def _dead_values(seen: dict[str, _Seen]) -> Iterator[tuple[int, str, int]]:
+def _dead_values(seen: dict[str, _Seen]) -> list[str]:
+    """Note the tensor that loses most of its channels, and how many others lose some."""
+    lost = []
     for name, tensor in seen.items():
         dead = int(((tensor.channels > 0) & (tensor.channels < tensor.step / 2)).sum())
         if dead:
-            yield dead, f"tensor {name!r}", tensor.channels.size
+            lost.append((dead / tensor.channels.size, dead, tensor.channels.size, name))
+    if not lost:
+        return []
+    _, dead, total, name = max(lost)
+    others = f", and some of {len(lost) - 1} other tensors" if len(lost) > 1 else ""
+    return [
+        f"dead-channels: tensor {name!r}: {_lost(dead, total)}{others}: if parity suffers, use "
+        "--equalize or leave the layer in float with --exclude"
+    ]
 
 
 def _dead_weights(float_model: Any, model: Any) -> Iterator[tuple[int, str, int]]:

@@ -70,7 +70,7 @@ class Recipe:
     in memory where they are not taken otherwise. `activations` and `weights` are dtypes in ONNX's
     words; `weight_bits` is how many bits of it the weights use; `min_opset` is the least that the
     result needs. `forms` are ways to write the same, the default first. A recipe that
-    `needs_exclusions` is nothing without a layer to leave in float.
+    `needs_exclusions` leaves layers in float: those that are named, else the most sensitive.
     """
 
     name: str
@@ -112,16 +112,11 @@ class Settings:
     correct_bias: bool = False
 
     def check(self, recipe: Recipe) -> None:
-        """Raise `QuantizeError` where the recipe has no such form, or wants exclusions."""
+        """Raise `QuantizeError` where the recipe has no such form."""
         if self.form is not None and self.form not in recipe.forms:
             known = " or ".join(recipe.forms) or "one form only: leave it out"
             raise QuantizeError(
                 f"The recipe {recipe.name!r} has no form {self.form!r}: it has {known}."
-            )
-        if recipe.needs_exclusions and not self.exclude:
-            raise QuantizeError(
-                f"The recipe {recipe.name!r} leaves some layers in float and was told none: name "
-                "them with --exclude, or use static-int8."
             )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import edgekit
-from examples.measure import latency_line
+from examples.measure import confusion_picture, latency_line
 from examples.sequence_classification.app import Listener
 from model_defs import Dataset
 from model_defs.data import vowels
@@ -25,10 +25,12 @@ def utterances(dataset: Dataset) -> list[np.ndarray]:
     return [series[: (series != 0).any(axis=1).sum()] for series in padded]
 
 
-def evaluate(folder: Path, dataset: Dataset) -> float:
-    """The share of held-out utterances that the app gets right."""
-    found = [speaker for speaker, _ in Listener(folder).listen(utterances(dataset))]
-    return float(np.mean(np.array(found) == np.array(dataset.labels)[dataset.test_targets]))
+def evaluate(folder: Path, dataset: Dataset) -> tuple[float, np.ndarray]:
+    """The share of held-out utterances that the app gets right, and its answers."""
+    labels = list(dataset.labels)
+    found = [labels.index(who) for who, _ in Listener(folder).listen(utterances(dataset))]
+    answers = np.array(found)
+    return float(np.mean(answers == dataset.test_targets)), answers
 
 
 def main() -> None:
@@ -49,14 +51,16 @@ def main() -> None:
         evaluation={**dataset.test_inputs, "targets": dataset.test_targets},
         force=True,
     )
-    print(f"GRU, in the app: {evaluate(folder, dataset):.3f}")
-    name, accuracy = vowels.baseline(dataset)
-    print(f"{name}: {accuracy:.3f}")
+    accuracy, answers = evaluate(folder, dataset)
+    print(f"GRU, in the app: {accuracy:.3f}")
+    name, simple = vowels.baseline(dataset)
+    print(f"{name}: {simple:.3f}")
     print(f"most frequent answer: {vowels.majority(dataset):.3f}")
     path = folder / "model.onnx"
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB")
     for steps in (7, 29):
         print(f"{steps} steps:", latency_line(path, axes={"time": steps}))
+    confusion_picture(dataset.test_targets, answers, dataset.labels, folder / "confusion.png")
     lines = [json.dumps(series.tolist()) for series in utterances(dataset)[::40]]
     (folder / "utterances.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

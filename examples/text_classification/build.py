@@ -13,7 +13,7 @@ import numpy as np
 
 import edgekit
 from edgekit.bundle import Bundle
-from examples.measure import latency_line
+from examples.measure import confusion_picture, latency_line
 from examples.text_classification.app import Classifier
 from model_defs import Dataset
 from model_defs.data import surnames
@@ -59,16 +59,15 @@ def export(model: keras.Model, dataset: Dataset, folder: Path) -> Bundle:
     return bundle
 
 
-def evaluate(folder: Path, dataset: Dataset, variant: str | None = None) -> float:
-    """The share of held-out names that the app gets right."""
+def evaluate(
+    folder: Path, dataset: Dataset, variant: str | None = None
+) -> tuple[float, np.ndarray]:
+    """The share of held-out names that the app gets right, and its answers."""
     app = Classifier(folder, variant)
-    rows = dataset.test_inputs["tokens"]
-    names = [decode(row, surnames.ALPHABET) for row in rows]
-    right = [
-        app.classify(name)[0][0] == dataset.labels[label]
-        for name, label in zip(names, dataset.test_targets, strict=True)
-    ]
-    return float(np.mean(right))
+    names = [decode(row, surnames.ALPHABET) for row in dataset.test_inputs["tokens"]]
+    labels = list(dataset.labels)
+    answers = np.array([labels.index(app.classify(name)[0][0]) for name in names])
+    return float(np.mean(answers == dataset.test_targets)), answers
 
 
 def main() -> None:
@@ -80,15 +79,18 @@ def main() -> None:
     folder = arguments.out
     model, dataset = train(epochs=arguments.epochs)
     bundle = export(model, dataset, folder)
-    name, accuracy = surnames.baseline(dataset)
-    print(f"{name}: {accuracy:.3f}")
+    name, simple = surnames.baseline(dataset)
+    print(f"{name}: {simple:.3f}")
     print(f"most frequent answer: {surnames.majority(dataset):.3f}")
     made = edgekit.quantize(folder, "dynamic-int8", force=True)
     for variant in (bundle.manifest.variants[0].name, made.variant):
         path = folder / Classifier(folder, variant).path
         size = path.stat().st_size / 1024
-        print(f"{variant}: {evaluate(folder, dataset, variant):.3f}, {size:.0f} KiB")
+        accuracy, _ = evaluate(folder, dataset, variant)
+        print(f"{variant}: {accuracy:.3f}, {size:.0f} KiB")
         print("  a name of 8 letters:", latency_line(path, axes={"time": 8}))
+    _, answers = evaluate(folder, dataset)
+    confusion_picture(dataset.test_targets, answers, dataset.labels, folder / "confusion.png")
 
 
 if __name__ == "__main__":

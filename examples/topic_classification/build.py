@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import edgekit
-from examples.measure import latency_line
+from examples.measure import confusion_picture, latency_line
 from examples.topic_classification.app import LENGTH, Classifier, encode, words_of
 from examples.topic_classification.docstrings import LABELS, Split, data
 from model_defs import transformer
@@ -62,29 +62,10 @@ def baseline(train_split: Split, test: Split) -> float:
 
 
 def evaluate(folder: Path, test: Split) -> tuple[float, np.ndarray]:
-    """The share that the app gets right, and the counts of topic by answer."""
+    """The share that the app gets right, and its answers."""
     app = Classifier(folder)
     answers = np.array([LABELS.index(app.classify(text)[0][0]) for text in test.texts])
-    counts = np.zeros((len(LABELS), len(LABELS)), int)
-    np.add.at(counts, (test.topics, answers), 1)
-    return float(np.mean(answers == test.topics)), counts
-
-
-def picture(counts: np.ndarray, out: Path) -> None:
-    """Which topics are taken for which."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 5), layout="constrained")
-    axis.imshow(counts / counts.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(len(LABELS)), LABELS, rotation=30, ha="right")
-    axis.set_yticks(range(len(LABELS)), LABELS)
-    for (row, column), count in np.ndenumerate(counts):
-        axis.text(column, row, str(count), ha="center", va="center")
-    axis.set(xlabel="answer", ylabel="topic")
-    figure.savefig(out)
+    return float(np.mean(answers == test.topics)), answers
 
 
 def main() -> None:
@@ -98,14 +79,14 @@ def main() -> None:
     print(f"{len(known.texts)} texts to train on, {len(test.texts)} held out")
     words = vocabulary(known.texts)
     export(train(known, words, epochs=arguments.epochs), words, folder)
-    accuracy, counts = evaluate(folder, test)
+    accuracy, answers = evaluate(folder, test)
     print(f"Transformer, in the app: {accuracy:.3f}")
     print(f"logistic regression on tf-idf: {baseline(known, test):.3f}")
     print(f"most frequent answer: {np.bincount(test.topics).max() / len(test.topics):.3f}")
     path = folder / "model.onnx"
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB, {len(words)} words")
     print(f"{LENGTH // 2} words:", latency_line(path, axes={"time": LENGTH // 2}))
-    picture(counts, folder / "confusion.png")
+    confusion_picture(test.topics, answers, LABELS, folder / "confusion.png")
 
 
 if __name__ == "__main__":

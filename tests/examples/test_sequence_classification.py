@@ -63,6 +63,7 @@ def test_a_series_of_other_channels_is_refused_with_its_line(
 @pytest.mark.keras
 def test_a_network_trained_for_a_moment(tmp_path: Path) -> None:
     import edgekit
+    from examples.measure import confusion_picture
     from examples.sequence_classification import build
     from model_defs.data import vowels
     from model_defs.training import train
@@ -72,7 +73,10 @@ def test_a_network_trained_for_a_moment(tmp_path: Path) -> None:
         model, tmp_path / "b", labels=dataset.labels, preprocessing=dataset.preprocessing
     )
     assert len({len(series) for series in build.utterances(dataset)}) > 10
-    assert build.evaluate(tmp_path / "b", dataset) > 0.75 > 3 * vowels.majority(dataset)
+    accuracy, answers = build.evaluate(tmp_path / "b", dataset)
+    assert accuracy > 0.75 > 3 * vowels.majority(dataset)
+    confusion_picture(dataset.test_targets, answers, dataset.labels, tmp_path / "who.png")
+    assert (tmp_path / "who.png").stat().st_size > 1000
     padded = np.asarray(model.predict(dataset.test_inputs, verbose=0)).argmax(axis=1)
     heard = app.Listener(tmp_path / "b").listen(build.utterances(dataset))
     assert [dataset.labels[best] for best in padded] == [speaker for speaker, _ in heard]

@@ -45,6 +45,6 @@ def test_a_network_trained_for_a_moment(tmp_path: Path) -> None:
     few = docstrings.Split(known.texts[::2], known.topics[::2])
     words = build.vocabulary(few.texts)
     build.export(build.train(few, words, epochs=3), words, tmp_path / "bundle")
-    accuracy, counts = build.evaluate(tmp_path / "bundle", test)
-    assert counts.sum() == len(test.texts)
+    accuracy, answers = build.evaluate(tmp_path / "bundle", test)
+    assert answers.shape == test.topics.shape
     assert accuracy > 0.4 > 2 / len(docstrings.LABELS)
