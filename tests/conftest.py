@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ LABELS = ("zero", "one", "two")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 #: Marks of suites that run only where `-m` names them; "not keras" asks for none of them.
 BY_NAME = {"webgpu", "qnn", "openvino", "cuda", "xnnpack", "node", "browser", "native"}
+
+with contextlib.suppress(ModuleNotFoundError):  # the environments of tests/devices lack it
+    import hypothesis
+
+    # A deadline of wall time says how busy the machine is.
+    hypothesis.settings.register_profile("edgekit", deadline=None)
+    hypothesis.settings.load_profile("edgekit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
