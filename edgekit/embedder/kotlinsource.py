@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from edgekit.embedder.phones import Language, characters
 
 #: numpy's names -> the enum of Tensor.kt: what onnxruntime's Java API has buffers of.
 TYPES = {
@@ -14,36 +13,12 @@ TYPES = {
 }  # fmt: skip
 
 
-def values(spec: dict[str, Any]) -> dict[str, str]:
-    """Give the values of the target's substitutions for the content of `model.json`."""
-    from edgekit.embedder import golden
-    from edgekit.parity import TOLERANCES
-
-    rule = spec["preprocessing"] or {}
-    texts = golden.texts(rule) if rule.get("kind") == "characters" else []
-    # A device may compute a float32 model in 16 bits.
-    limits = [TOLERANCES[name].min_sqnr_db or 0.0 for name in ("fp16", spec["precision"])]
-    return {
-        "inputs": _lines((_tensor(each) for each in spec["inputs"]), 8),
-        "outputs": _lines((_tensor(each) for each in spec["outputs"]), 8),
-        "labels": _lines(map(quoted, spec["labels"]), 8),
-        "preprocessing": _preprocessing(rule),
-        "ir_version": str(spec["needs"]["ir_version"]),
-        "texts": _lines((_text(**each) for each in texts), 4),
-        "least_device_db": str(min(limits)),
-    }
-
-
 def quoted(text: str) -> str:
     """Write a Kotlin string; what is not printable ASCII as 16-bit units."""
     units = text.encode("utf-16-be")
     codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
     plain = {*map(chr, range(0x20, 0x7F))} - {'"', "\\", "$"}
     return '"' + "".join(chr(c) if chr(c) in plain else f"\\u{c:04x}" for c in codes) + '"'
-
-
-def _lines(items: Iterable[str], indent: int) -> str:
-    return "\n".join(f"{' ' * indent}{item}," for item in items)
 
 
 def _tensor(tensor: dict[str, Any]) -> str:
@@ -59,14 +34,7 @@ def _text(text: str, ids: list[int]) -> str:
 def _preprocessing(rule: dict[str, Any]) -> str:
     kind = rule.get("kind")
     if kind == "characters":
-        fields = {
-            "alphabet": quoted(rule["alphabet"]),
-            "lowercase": str(rule["lowercase"]).lower(),
-            "maxLength": rule["max_length"],
-            "padding": rule["padding"],
-            "unknown": rule["unknown"],
-            "offset": rule["offset"],
-        }
+        fields = characters(rule, quoted)
     elif kind == "image":
         low, high = map(float, rule["range"])
         fields = {key: rule[key] for key in ("height", "width", "channels")}
@@ -77,3 +45,6 @@ def _preprocessing(rule: dict[str, Any]) -> str:
         return "Preprocessing.None"
     lines = "".join(f"        {key} = {value},\n" for key, value in fields.items())
     return f"Preprocessing.{kind.capitalize()}(\n{lines}    )"
+
+
+values = Language(_tensor, quoted, _text, _preprocessing).values

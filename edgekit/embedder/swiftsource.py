@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from edgekit.embedder.phones import Language, characters
 
 #: What onnxruntime-objc and ElementType of Tensor.swift both have; a case is named as in numpy.
 TYPES = frozenset({"float32", "uint8", "int8", "int32", "int64"})
-
-
-def values(spec: dict[str, Any]) -> dict[str, str]:
-    """Give the values of the target's substitutions for the content of `model.json`."""
-    from edgekit.embedder import golden
-    from edgekit.parity import TOLERANCES
-
-    rule = spec["preprocessing"] or {}
-    texts = golden.texts(rule) if rule.get("kind") == "characters" else []
-    # A device may compute a float32 model in 16 bits.
-    limits = [TOLERANCES[name].min_sqnr_db or 0.0 for name in ("fp16", spec["precision"])]
-    return {
-        "inputs": _lines((_tensor(**each) for each in spec["inputs"]), 8),
-        "outputs": _lines((_tensor(**each) for each in spec["outputs"]), 8),
-        "labels": _lines(map(quoted, spec["labels"]), 8),
-        "preprocessing": _preprocessing(rule),
-        "ir_version": str(spec["needs"]["ir_version"]),
-        "texts": _lines((_text(**each) for each in texts), 4),
-        "least_device_db": str(min(limits)),
-    }
 
 
 def quoted(text: str) -> str:
@@ -37,13 +16,10 @@ def quoted(text: str) -> str:
     return '"' + "".join(c if c in plain else f"\\u{{{ord(c):x}}}" for c in text) + '"'
 
 
-def _lines(items: Iterable[str], indent: int) -> str:
-    return "\n".join(f"{' ' * indent}{item}," for item in items)
-
-
-def _tensor(name: str, dtype: str, shape: list[int | str]) -> str:
-    lengths = ", ".join(str(size) if isinstance(size, int) else "nil" for size in shape)
-    return f"TensorSpec(name: {quoted(name)}, type: .{dtype}, shape: [{lengths}])"
+def _tensor(tensor: dict[str, Any]) -> str:
+    lengths = ", ".join(str(size) if isinstance(size, int) else "nil" for size in tensor["shape"])
+    kind = f"type: .{tensor['dtype']}"
+    return f"TensorSpec(name: {quoted(tensor['name'])}, {kind}, shape: [{lengths}])"
 
 
 def _text(text: str, ids: list[int]) -> str:
@@ -53,14 +29,7 @@ def _text(text: str, ids: list[int]) -> str:
 def _preprocessing(rule: dict[str, Any]) -> str:
     kind = rule.get("kind")
     if kind == "characters":
-        fields = {
-            "alphabet": quoted(rule["alphabet"]),
-            "lowercase": str(rule["lowercase"]).lower(),
-            "maxLength": rule["max_length"],
-            "padding": rule["padding"],
-            "unknown": rule["unknown"],
-            "offset": rule["offset"],
-        }
+        fields = characters(rule, quoted)
         name = "Characters"
     elif kind == "image":
         fields = {key: rule[key] for key in ("height", "width", "channels")}
@@ -72,3 +41,6 @@ def _preprocessing(rule: dict[str, Any]) -> str:
         return "Numbers()"
     lines = ",\n".join(f"        {key}: {value}" for key, value in fields.items())
     return f"{name}(\n{lines}\n    )"
+
+
+values = Language(_tensor, quoted, _text, _preprocessing).values

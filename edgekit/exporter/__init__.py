@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from edgekit.reference import Reference
     from edgekit.signature import Feeds, TensorSpec
 
-#: Samples of the reference where the source brings none.
-SAMPLES = 4
 TOOLS = ("keras", "tensorflow", "tf2onnx", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
 
@@ -189,7 +187,7 @@ def _write_file(
         source.inputs,
         source.reference,
         ids.limits(model, source.inputs),
-        batch=SAMPLES,
+        batch=companions.SAMPLES,
         seed=seed,
     )
     frameworks.give_back_memory()

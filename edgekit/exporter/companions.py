@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TARGETS = "targets"
-#: Samples of the data that become the reference where the source brings none.
+#: Samples of the reference where the source brings none.
 SAMPLES = 4
 #: Keys of `--about FILE.json`.
 WORDS = ("labels", "metric", "preprocessing", "task")

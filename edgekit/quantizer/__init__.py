@@ -201,6 +201,15 @@ def _settings(recipe: Recipe, options: QuantizeOptions) -> Settings:
     return settings
 
 
+def float_variant(bundle: Bundle) -> Variant:
+    """Give the fp32 variant that others are made from; raises `QuantizeError` without one."""
+    if not bundle.floats:
+        raise QuantizeError(
+            f"The bundle {str(bundle.path)!r} has no fp32 variant to start from: export it again."
+        )
+    return bundle.floats[0]
+
+
 def _plan(
     model: str | Path | Bundle, recipe: Recipe, variant: str | None, out: str | Path | None
 ) -> _Job:
@@ -213,13 +222,7 @@ def _plan(
         source = Path(model)
         origin = Bundle.open(source) if source.is_dir() else None
     if origin is not None:
-        floats = origin.floats
-        if not floats:
-            raise QuantizeError(
-                f"The bundle {str(origin.path)!r} has no fp32 variant to start from: export it "
-                "again."
-            )
-        source = origin.file(floats[0].file)
+        source = origin.file(float_variant(origin).file)
         target = origin.path / name if out is None else Path(out)
     else:
         beside = source.with_name(f"{source.stem}.{variant}.onnx")

@@ -145,7 +145,7 @@ def _function(text: str) -> Any:
     """Import what `module:function` or `file.py:function` names."""
     module, _, attribute = text.rpartition(":")
     try:
-        found = _load(Path(module)) if module.endswith(".py") else _import(module)
+        found = _load(Path(module)) if module.endswith(".py") else import_here(module)
         return getattr(found, attribute)
     except Exception as error:
         # An import runs somebody's code, which raises what it likes.
@@ -156,7 +156,7 @@ def _function(text: str) -> Any:
         ) from error
 
 
-def _import(module: str) -> Any:
+def import_here(module: str) -> Any:
     """Import a module, from the working folder too: an installed command does not look there."""
     sys.path.insert(0, str(Path.cwd()))
     try:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
 import inspect
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import files, metrics
 from edgekit.errors import FeedError, one_line
+from edgekit.quantizer.sources import import_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edgekit.bundle import Bundle
     from edgekit.metrics import Answering
@@ -89,8 +87,7 @@ def _of_arrays(path: Path, name: str) -> Task:
 def _of_function(text: str) -> Task:
     module_name, _, attribute = text.partition(":")
     try:
-        with _from_here():
-            function = getattr(importlib.import_module(module_name), attribute)
+        function = getattr(import_here(module_name), attribute)
         source = inspect.getsource(inspect.getmodule(function) or function)
     except (ImportError, AttributeError, ValueError, OSError, TypeError) as error:
         raise FeedError(
@@ -108,14 +105,3 @@ def _of_function(text: str) -> Task:
             ) from error
 
     return Task(attribute, score, hashlib.sha256(f"{text}\n{source}".encode()).hexdigest())
-
-
-@contextlib.contextmanager
-def _from_here() -> Iterator[None]:
-    """Let the working folder be searched too: the command's own folder is first otherwise."""
-    before = list(sys.path)
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import files, latency
 from edgekit.bundle import DATA_FILES, EXTERNAL, Bundle
-from edgekit.errors import QuantizeError
 from edgekit.filesize import model_bytes, model_files
-from edgekit.quantizer import Quantized, QuantizeOptions, quantize, sensitivity
+from edgekit.quantizer import Quantized, QuantizeOptions, float_variant, quantize, sensitivity
 from edgekit.quantizer.samples import likeness, samples, settled
 from edgekit.runtime.runner import open_runner
 from edgekit.tuner.results import FLOAT, Candidate, Quality, Speed
@@ -184,21 +183,17 @@ def _copied(model: Bundle | Path, folder: Path) -> tuple[Path, Path]:
         for file in model_files(model):
             _link(file, folder / file.name)
         return folder / model.name, folder / model.name
-    floats = model.floats
-    if not floats:
-        raise QuantizeError(
-            f"The bundle {str(model.path)!r} has no fp32 variant to start from: export it again."
-        )
+    start = float_variant(model)
     data = {
         name: entry
         for name, entry in model.manifest.data.items()
-        if name in DATA_FILES or name == f"{floats[0].file.path}{EXTERNAL}"
+        if name in DATA_FILES or name == f"{start.file.path}{EXTERNAL}"
     }
-    for entry in (floats[0].file, *data.values()):
+    for entry in (start.file, *data.values()):
         _link(model.file(entry), folder / entry.path)
-    manifest = dataclasses.replace(model.manifest, variants=tuple(floats[:1]), data=data)
+    manifest = dataclasses.replace(model.manifest, variants=(start,), data=data)
     files.write_text(folder / files.MANIFEST, manifest.to_json())
-    return folder, folder / floats[0].file.path
+    return folder, folder / start.file.path
 
 
 def _link(source: Path, target: Path) -> None:

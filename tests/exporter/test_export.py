@@ -15,7 +15,7 @@ import edgekit
 from edgekit import exporter
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, ExportError, FeedError, OutputError, SourceError
-from edgekit.exporter import Exported, passes, sources
+from edgekit.exporter import Exported, companions, passes, sources
 from edgekit.signature import TensorSpec
 
 pytestmark = pytest.mark.keras
@@ -130,7 +130,7 @@ def test_a_model_becomes_a_file_that_answers_as_keras_does(tmp_path: Path, build
     model = build()
     result = edgekit.export(model, tmp_path / "model.onnx")
     assert isinstance(result, Exported)
-    assert set(result.parity) == {1, exporter.SAMPLES}
+    assert set(result.parity) == {1, companions.SAMPLES}
     onnx.checker.check_model(str(result.path), full_check=True)
     with edgekit.open(result.path) as runner:
         assert [spec.name for spec in runner.signature.inputs] == [t.name for t in model.inputs]
@@ -176,7 +176,7 @@ def test_a_bundle_has_everything_that_its_manifest_names(tmp_path: Path) -> None
     }
     assert edgekit.validate(bundle).passed
     measured = bundle.variant().measured["parity"]["cpu"]
-    assert [row["batch"] for row in measured] == [1, exporter.SAMPLES]
+    assert [row["batch"] for row in measured] == [1, companions.SAMPLES]
     assert all(row["passed"] for row in measured)
     assert bundle.manifest.tools["keras"] == keras.__version__
 
